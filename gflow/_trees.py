@@ -1,0 +1,70 @@
+"""Pytree vector-space operations on the inexact-array leaves of a tree."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._types import Params, Scalar
+
+
+def split(w: Params) -> tuple[Params, Params]:
+    """Separate parameters from everything else; `eqx.combine` puts them together.
+
+    Python and numpy floats become arrays, in jax's default precision and their own.
+
+    **Returns:** `(dynamic, static)`, two trees of the structure of `w` with None in
+    the places that belong to the other.
+
+    **Raises:** `TypeError` if a leaf is an integer or complex number or array, or if
+    no leaf is a parameter.
+    """
+
+    def as_parameter(path: Any, leaf: Any) -> Any:
+        if isinstance(leaf, bool) or not eqx.is_array_like(leaf):
+            return leaf
+        kind = np.dtype(leaf.dtype if hasattr(leaf, "dtype") else type(leaf)).kind
+        if kind in "iuc":
+            where = jax.tree_util.keystr(path) or "w0"
+            name = "complex" if kind == "c" else "integer"
+            raise TypeError(
+                f"parameters must be real floating point, but {where} is {name}; "
+                "convert it (jnp.asarray(x, float)) or make it a static field"
+            )
+        return jnp.asarray(leaf)
+
+    w = jax.tree_util.tree_map_with_path(as_parameter, w)
+    dynamic, static = eqx.partition(w, eqx.is_inexact_array)
+    if not jax.tree.leaves(dynamic):
+        raise TypeError("w0 holds no floating-point array, so there is nothing to move")
+    return dynamic, static
+
+
+def inner(a: Params, b: Params) -> Scalar:
+    """Euclidean inner product, summed over all leaves."""
+    products = jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)
+    return sum(jax.tree.leaves(products), start=jnp.zeros(()))
+
+
+def norm(a: Params) -> Scalar:
+    """Euclidean norm over all leaves."""
+    return jnp.sqrt(inner(a, a))
+
+
+def size(a: Params) -> int:
+    """Number of scalars in the inexact-array leaves."""
+    return sum(x.size for x in jax.tree.leaves(eqx.filter(a, eqx.is_inexact_array)))
+
+
+def dtype(a: Params) -> np.dtype[Any]:
+    """The floating type that holds every leaf."""
+    leaves = jax.tree.leaves(eqx.filter(a, eqx.is_inexact_array))
+    return np.dtype(jnp.result_type(*leaves))
+
+
+def all_finite(a: Params) -> Any:
+    """Whether every number of every leaf is finite, as a boolean scalar."""
+    flags = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(a)]
+    return jnp.all(jnp.stack(flags)) if flags else jnp.asarray(True)
