@@ -1,0 +1,7 @@
+"""`python -m gflow` is `gflow`."""
+
+import sys
+
+from ._cli import main
+
+sys.exit(main())

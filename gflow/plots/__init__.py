@@ -1,0 +1,13 @@
+"""Figures and the report: they read results and run nothing.
+
+Functions draw on the axes they are given and return them; no global state of
+matplotlib changes.
+"""
+
+from ._convergence import (
+    plot_comparison as plot_comparison,
+    plot_convergence as plot_convergence,
+)
+from ._report import render_report as render_report
+from ._style import COLORS as COLORS, panels as panels, style as style
+from ._trajectory import plot_drift as plot_drift, plot_loss as plot_loss

@@ -1,0 +1,63 @@
+"""How the gradient goes with the loss, and steps with the flow."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+from ..trajectory import Trajectory
+
+
+def plot_convergence(
+    trajectory: Trajectory, ax: Axes, *, fit: Any = None, loss_min: float = 0.0
+) -> Axes:
+    """Gradient norm against loss gap, both logarithmic; its slope is the exponent θ.
+
+    **Arguments:**
+
+    - `trajectory`: a flow or a discrete run.
+    - `ax`: where to draw; returned.
+    - `fit`: a `gflow.diagnostics.Lojasiewicz` of it, drawn as ‖∇L‖ = c (L - L*)^θ.
+    - `loss_min`: L*, as given to the fit.
+    """
+    gap = trajectory.observed["loss"] - loss_min
+    norm = trajectory.observed["grad_norm"]
+    shown = (gap > 0) & (norm > 0)
+    ax.plot(gap[shown], norm[shown], ".", label="run")
+    if fit is not None:
+        ends = np.array([np.min(gap[shown]), np.max(gap[shown])])
+        text = f"θ = {fit.theta:.3g}, R² = {fit.r_squared:.4f}"
+        ax.plot(ends, fit.c * ends**fit.theta, "--", label=text)
+        ax.legend()
+    ax.set(xscale="log", yscale="log", ylabel="gradient norm")
+    ax.set_xlabel("loss L" if loss_min == 0 else "loss gap L - L*")
+    return ax
+
+
+def plot_comparison(
+    etas: Float[np.ndarray, " n"],
+    gaps: Float[np.ndarray, " n"],
+    ax: Axes,
+    *,
+    label: str = "gap to the flow",
+    order: float | None = None,
+) -> Axes:
+    """Gap of a discrete method to its flow against step size η, both logarithmic.
+
+    **Arguments:**
+
+    - `etas`, `gaps`: step sizes, and the distance to the flow at equal time.
+    - `ax`: where to draw; returned.
+    - `label`: which distance it is.
+    - `order`: if given, a line of that slope is drawn through the smallest η.
+    """
+    by_size = np.argsort(etas)
+    eta, gap = np.asarray(etas)[by_size], np.asarray(gaps)[by_size]
+    ax.plot(eta, gap, "o", label=label)
+    if order is not None:
+        guide = gap[0] * (eta / eta[0]) ** order
+        ax.plot(eta, guide, ":", color="gray", label=f"slope {order:g}")
+    ax.set(xscale="log", yscale="log", xlabel="step size η", ylabel="gap to the flow")
+    ax.legend()
+    return ax

@@ -1,0 +1,61 @@
+"""The studies there are, known without importing any of them."""
+
+import dataclasses
+import importlib
+import importlib.util
+from typing import Any
+
+from ._config import suggestion
+
+# What each extra of the distribution brings, by the names that are imported.
+_EXTRAS = {"storage": ("h5netcdf", "h5py"), "data": ("sklearn",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A study's name, title and paper, and the module whose `study` it is.
+
+    `extras` are the distribution's extras that it needs beside "storage".
+    """
+
+    name: str
+    title: str
+    paper: str
+    module: str
+    extras: tuple[str, ...] = ()
+
+
+WEIGHT_NORMALIZATION = Entry(
+    "weight-normalization",
+    "Robust implicit regularization via weight normalization",
+    "Chou, Rauhut, Ward 2023 (arXiv 2305.05448)",
+    "gflow.studies._weight_normalization",
+    extras=("data",),
+)
+
+catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION,)}
+
+
+def entry_of(name: str) -> Entry:
+    """The entry of that name.
+
+    **Raises:** `ValueError` for an unknown name, with those that are known.
+    """
+    if name not in catalog:
+        raise ValueError(f"no study {name!r}{suggestion(name, list(catalog))}")
+    return catalog[name]
+
+
+def load(name: str) -> Any:
+    """The `Study` of that name; `ValueError` as `entry_of`."""
+    return importlib.import_module(entry_of(name).module).study
+
+
+def require_extras(entry: Entry) -> None:
+    """Raise `ImportError` unless all that the study needs can be imported."""
+    for extra in ("storage", *entry.extras):
+        for module in _EXTRAS[extra]:
+            if importlib.util.find_spec(module) is None:
+                raise ImportError(
+                    f"{entry.name} needs {module}: pip install 'gflow-ode[{extra}]'"
+                )
