@@ -7,6 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._results import (
+        Outcome as Outcome,
+        RunError as RunError,
+        RunInterrupted as RunInterrupted,
+    )
+    from ._simulate import simulate as simulate
+    from .flows import Flow as Flow, GradientFlow as GradientFlow
     from .invariants import Invariant as Invariant
     from .problem import (
         EmpiricalRisk as EmpiricalRisk,
@@ -15,10 +22,33 @@ if TYPE_CHECKING:
         Problem as Problem,
         Rates as Rates,
     )
+    from .trajectory import (
+        Diverged as Diverged,
+        LossBelow as LossBelow,
+        MaxSteps as MaxSteps,
+        Save as Save,
+        Stationary as Stationary,
+        Target as Target,
+        Trajectory as Trajectory,
+        WallClock as WallClock,
+    )
 
 _HOMES = {
+    "_results": ("Outcome", "RunError", "RunInterrupted"),
+    "_simulate": ("simulate",),
+    "flows": ("Flow", "GradientFlow"),
     "invariants": ("Invariant",),
     "problem": ("EmpiricalRisk", "Metric", "Objective", "Problem", "Rates"),
+    "trajectory": (
+        "Diverged",
+        "LossBelow",
+        "MaxSteps",
+        "Save",
+        "Stationary",
+        "Target",
+        "Trajectory",
+        "WallClock",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = ("diagnostics", "invariants", "models", "plots", "studies")

@@ -1,5 +1,6 @@
 """Pytree vector-space operations on the inexact-array leaves of a tree."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -44,8 +45,8 @@ def split(w: Params) -> tuple[Params, Params]:
 
 def inner(a: Params, b: Params) -> Scalar:
     """Euclidean inner product, summed over all leaves."""
-    products = jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)
-    return sum(jax.tree.leaves(products), start=jnp.zeros(()))
+    products = jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b))
+    return functools.reduce(jnp.add, products)
 
 
 def norm(a: Params) -> Scalar:

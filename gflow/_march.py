@@ -1,0 +1,328 @@
+"""The host's side of a flow: stretch after stretch, until it ends."""
+
+import dataclasses
+import time
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _trees as trees
+from ._results import Outcome
+from ._stretch import Checkpoint, Setting, advance, start
+from ._types import Params
+from .solvers import GuardState, num_gradients
+from .trajectory import (
+    Budget,
+    Measurement,
+    Origin,
+    Plan,
+    ProgressLine,
+    Record,
+    Save,
+    Trajectory,
+    assemble,
+)
+
+# A stretch is cut so that the terminal hears from it about this often, and so that
+# Ctrl-C and wall-clock budgets act within that time. Cutting changes no result.
+_SECONDS_PER_STRETCH = 0.5
+_FIRST_BUDGET, _LARGEST_BUDGET = 64, 2**20
+_STEPS_PER_STRETCH = 1024
+# Saved states wait on the device until the stretch ends: at most so many, and so much.
+_WINDOW, _WINDOW_BYTES = 256, 2**26
+# Time that grows by less than this factor over so many attempts will not get there.
+_STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
+# At a blow-up the state would move by its own size within this share of the time passed.
+_BLOW_UP_SHARE = 1e-12
+
+End = tuple[Outcome, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Everything a run has so far; each stretch makes a new one."""
+
+    checkpoint: Checkpoint
+    record: Record
+    # How many of the scheduled times are saved.
+    num_scheduled: int
+    # How the run ended, or None while it goes on.
+    end: End | None
+    # Attempts and time where the look-out for a stall began.
+    mark: tuple[int, float]
+    budget: int
+    seconds: float
+    compile_seconds: float
+
+    @property
+    def t(self) -> float:
+        """Flow time reached."""
+        return float(self.checkpoint.t)
+
+    @property
+    def num_attempts(self) -> int:
+        """Steps tried."""
+        guard = self.checkpoint.controller_state
+        return int(guard.num_accepted) + int(guard.num_rejected)
+
+
+@dataclasses.dataclass(frozen=True)
+class March:
+    """How to bring a position forward: setting, schedule and budgets."""
+
+    setting: Setting
+    save: Save
+    t1: float
+    budgets: tuple[Budget, ...]
+
+    @property
+    def _dtype(self) -> Any:
+        return self.setting.rtol.dtype
+
+    def _schedule(self) -> Any:
+        return self.save.schedule(0.0, self.t1).astype(self._dtype)
+
+    def begin(self, measurement: Measurement, params: Params) -> Position:
+        """Measure w0, compile, and stand at t = 0."""
+        clock = time.perf_counter()
+        setting, save = self.setting, self.save
+        record = Record(measurement, setting.static, save.keep_params, save.max_bytes)
+        zero = jnp.zeros((), self._dtype)
+        state = setting.flow.init(params)
+        checkpoint, speed = start(setting, zero, zero + self.t1, state)
+        record = self._added(record, zero[None], _lead(state))
+        position = Position(
+            checkpoint=checkpoint,
+            record=record,
+            num_scheduled=0,
+            end=self._end_at_start(record, float(speed)),
+            mark=(0, 0.0),
+            budget=_FIRST_BUDGET,
+            seconds=0.0,
+            compile_seconds=0.0,
+        )
+        if position.end is None:
+            # A stretch of no length compiles the program without running it.
+            window, _, _ = self._window(position)
+            nowhere = None if window is None else 0 * window
+            jax.block_until_ready(self._advance(checkpoint, 0, 0.0, nowhere))
+        seconds = time.perf_counter() - clock
+        return dataclasses.replace(position, compile_seconds=seconds)
+
+    def go_on(self, stopped: Trajectory) -> Position:
+        """Stand where a stopped run of the same setting stood."""
+        position: Position = stopped.checkpoint
+        clock = time.perf_counter()
+        checkpoint = position.checkpoint
+        if position.end is not None and position.end[0].ok and position.t < self.t1:
+            # It ended inside a step: begin a new one from there, keep the counts.
+            t1 = jnp.asarray(self.t1, self._dtype)
+            fresh, _ = start(self.setting, checkpoint.t, t1, checkpoint.state)
+            old = checkpoint.controller_state
+            checkpoint = eqx.tree_at(
+                lambda c: _counts(c.controller_state), fresh, _counts(old)
+            )
+        num = int(np.searchsorted(self._schedule(), position.t, side="right"))
+        return dataclasses.replace(
+            position,
+            checkpoint=checkpoint,
+            num_scheduled=num,
+            end=None if position.t < self.t1 else (Outcome.reached_end, ""),
+            mark=(position.num_attempts, position.t),
+            budget=_FIRST_BUDGET,
+            compile_seconds=position.compile_seconds + time.perf_counter() - clock,
+        )
+
+    def run(self, position: Position, line: ProgressLine) -> Position:
+        """Stretch after stretch until the run ends."""
+        try:
+            while position.end is None:
+                position = self._stretch(position)
+                last = position.record.blocks[-1]
+                guard = position.checkpoint.controller_state
+                line.update(
+                    position.t,
+                    loss=float(guard.loss),
+                    grad=float(last["grad_norm"][-1]),
+                    step=float(guard.dt),
+                    rejected=int(guard.num_rejected) / max(position.num_attempts, 1),
+                )
+        except KeyboardInterrupt:
+            return dataclasses.replace(position, end=(Outcome.interrupted, ""))
+        return position
+
+    def _stretch(self, position: Position) -> Position:
+        clock = time.perf_counter()
+        used = [
+            b.outcome
+            for b in self.budgets
+            if b.used_up(position.seconds, position.num_attempts)
+        ]
+        if used:
+            return dataclasses.replace(position, end=(used[0], ""))
+        left = [b.steps_left(position.num_attempts) for b in self.budgets]
+        budget = min([position.budget, *(n for n in left if n is not None)])
+        window, num_due, stretch_end = self._window(position)
+        reached, ts, states, result, fired = self._advance(
+            position.checkpoint, position.num_attempts + budget, stretch_end, window
+        )
+        ts = np.asarray(ts)
+        if window is None:
+            fresh = _fresh(ts, position.t)
+        else:
+            fresh = (ts <= float(reached.t)) & (np.arange(len(ts)) < num_due)
+        states = jax.tree.map(lambda x: np.asarray(x)[fresh], states)
+        record = self._added(position.record, ts[fresh], states)
+        seconds = time.perf_counter() - clock
+        moved = dataclasses.replace(
+            position,
+            checkpoint=reached,
+            record=record,
+            num_scheduled=position.num_scheduled + int(fresh.sum()),
+            budget=_next_budget(position.budget, seconds),
+            seconds=position.seconds + seconds,
+        )
+        return self._judged(moved, result, bool(fired))
+
+    def _window(self, position: Position) -> tuple[Any, int, Any]:
+        """Times to save at in the next stretch, how many, and where it must end.
+
+        Windows lie at fixed places of the schedule, wherever a run was interrupted:
+        the steps are clipped at their ends, so the ends must not depend on that.
+        """
+        schedule = self._schedule()
+        if self.save.kind == "steps":
+            return None, 0, schedule[-1]
+        width = trees.size(self.setting.flow.params(position.checkpoint.state))
+        length = _WINDOW_BYTES // (width * self._dtype.itemsize)
+        length = int(np.clip(length, 1, min(_WINDOW, len(schedule))))
+        begin = position.num_scheduled
+        end = min((begin // length + 1) * length, len(schedule))
+        window = np.full(length, schedule[end - 1])
+        window[: end - begin] = schedule[begin:end]
+        return window, end - begin, schedule[end - 1]
+
+    def _advance(self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any) -> Any:
+        width = trees.size(checkpoint.state) * self._dtype.itemsize
+        num_steps = int(np.clip(_WINDOW_BYTES // width, 1, _STEPS_PER_STRETCH))
+        saves_steps = self.save.kind == "steps"
+        return advance(
+            self.setting,
+            checkpoint,
+            jnp.asarray(end, self._dtype),
+            None if saves_steps else jnp.asarray(window, self._dtype),
+            jnp.asarray(attempts),
+            max_saved_steps=num_steps if saves_steps else None,
+        )
+
+    def _added(self, record: Record, ts: Any, states: Any) -> Record:
+        flow = self.setting.flow
+        energies = flow.energy(states)
+        return record.add(self.setting.problem, ts, flow.params(states), energies)
+
+    def _judged(self, position: Position, result: Any, fired: bool) -> Position:
+        """The position with its end, if diffrax's result or the look of things is one."""
+        end: End | None = None
+        if fired:
+            at = position.checkpoint
+            margins = self.setting.margins(at.t, at.state, self.setting.problem)
+            end = (self.setting.stops[int(np.argmin(margins))].outcome, "")
+        elif position.t >= self.t1:
+            end = (Outcome.reached_end, "")
+        elif result == diffrax.RESULTS.dt_min_reached:
+            end = self._cause_of_underflow(position)
+        elif not (
+            result == diffrax.RESULTS.successful
+            or result == diffrax.RESULTS.max_steps_reached
+        ):
+            end = (Outcome.step_underflow, str(diffrax.RESULTS[result]))
+        elif position.num_attempts - position.mark[0] >= _STALL_ATTEMPTS:
+            growth = position.t - position.mark[1]
+            if growth <= _STALL_GROWTH * position.t:
+                text = f"{_STALL_ATTEMPTS} steps moved it by {growth:.1e}"
+                end = (Outcome.stalled, text)
+            mark = (position.num_attempts, position.t)
+            position = dataclasses.replace(position, mark=mark)
+        return dataclasses.replace(position, end=end)
+
+    def _end_at_start(self, record: Record, speed: float) -> End | None:
+        first = record.blocks[0]
+        if not np.isfinite(first["loss"][0]):
+            return Outcome.nonfinite_loss, "at w0"
+        if not (np.isfinite(first["grad_norm"][0]) and np.isfinite(speed)):
+            return Outcome.nonfinite_grad, "at w0"
+        if speed == 0:
+            return Outcome.zero_gradient, ""
+        for stop, (_, margin) in zip(
+            self.setting.stops, self.setting.references, strict=True
+        ):
+            if not margin > 0:
+                return stop.outcome, "already at w0"
+        return None
+
+    def _cause_of_underflow(self, position: Position) -> End:
+        """Why no step is short enough: tell the five causes apart."""
+        checkpoint, setting = position.checkpoint, self.setting
+        params = setting.flow.params(checkpoint.state)
+        w = eqx.combine(params, setting.static)
+        speed = float(trees.norm(setting.flow.velocity(setting.problem, w)))
+        size = float(trees.norm(params))
+        detail = f"step {float(checkpoint.controller_state.dt):.1e}"
+        if not np.isfinite(speed):
+            return Outcome.nonfinite_grad, detail
+        if size < _BLOW_UP_SHARE * speed * max(position.t, 1e-300):
+            return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
+        if not checkpoint.controller_state.was_finite:
+            return Outcome.nonfinite_state, detail
+        if checkpoint.controller_state.was_refused:
+            return Outcome.ascent, detail
+        return Outcome.step_underflow, detail
+
+    def finish(self, position: Position, plan: Plan, origin: Origin) -> Trajectory:
+        """The trajectory that a position amounts to."""
+        record, checkpoint = position.record, position.checkpoint
+        if position.t > record.blocks[-1]["ts"][-1]:
+            record = self._added(record, checkpoint.t[None], _lead(checkpoint.state))
+        guard = checkpoint.controller_state
+        attempts = position.num_attempts
+        looks = sum(stop.num_gradients for stop in self.setting.stops)
+        own = num_gradients(self.setting.solver, attempts)
+        stats = {
+            "num_steps": attempts,
+            "num_accepted": int(guard.num_accepted),
+            "num_rejected": int(guard.num_rejected),
+            "num_rejected_by_guard": int(guard.num_refused),
+            "num_gradients": None if own is None else own + looks * attempts,
+            "num_gradients_saving": record.num_points,
+            "num_losses": attempts + 1,
+            "num_hvps": 0,
+            "seconds": position.seconds,
+            "compile_seconds": position.compile_seconds,
+        }
+        assert position.end is not None
+        return assemble(record, position.end, stats, plan, origin, position)
+
+
+def _lead(state: Any) -> Any:
+    """A state as a stack of one."""
+    return jax.tree.map(lambda x: x[None], state)
+
+
+def _counts(guard: GuardState) -> tuple[Any, ...]:
+    return guard.num_accepted, guard.num_rejected, guard.num_refused
+
+
+def _next_budget(budget: int, seconds: float) -> int:
+    if seconds < _SECONDS_PER_STRETCH / 2:
+        return min(2 * budget, _LARGEST_BUDGET)
+    return max(budget // 2, 1) if seconds > 2 * _SECONDS_PER_STRETCH else budget
+
+
+def _fresh(ts: Any, after: float) -> Any:
+    """Which saved steps are new: diffrax pads with inf and may repeat the last one."""
+    increasing = np.diff(ts, prepend=after) > 0
+    return np.isfinite(ts) & increasing

@@ -1,0 +1,87 @@
+"""Outcome codes, and the errors raised once at the entry of a run."""
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .trajectory import Trajectory
+
+
+class Outcome(enum.Enum):
+    """How a run ended: its `message`, and whether the end asked for was reached.
+
+    `ok` is true only when `t1` (or the last step) or a stop that names a goal was
+    reached and every saved number is finite.
+    """
+
+    reached_end = (True, "the end was reached")
+    stationary = (True, "the gradient norm fell below its threshold")
+    loss_reached = (True, "the loss fell below its threshold")
+    target_reached = (True, "the observable reached its target")
+    interrupted = (False, "interrupted by the user")
+    wall_clock = (False, "the wall-clock budget was used up")
+    max_steps = (False, "the step budget was used up")
+    zero_gradient = (False, "the velocity at w0 is exactly zero, so nothing moves")
+    diverged = (False, "the parameter norm passed the divergence threshold")
+    blow_up = (False, "the parameters run to infinity in finite time")
+    nonfinite_loss = (False, "the loss is not finite")
+    nonfinite_grad = (False, "the gradient is not finite")
+    nonfinite_state = (False, "every step, however small, ends at a non-finite state")
+    nonfinite_observable = (False, "a saved observable is not finite")
+    ascent = (False, "the loss rises along the velocity, however small the step")
+    step_underflow = (False, "the step size fell below the resolution of time")
+    stalled = (False, "time hardly advances")
+
+    def __init__(self, ok: bool, message: str) -> None:
+        self.ok = ok
+        self.message = message
+
+
+# What to try, for the outcomes where the cause suggests something.
+ADVICE = {
+    Outcome.wall_clock: "raise the budget, or go on with resume=trajectory",
+    Outcome.max_steps: (
+        "the problem may be stiff: try an implicit solver (solver=diffrax.Kvaerno5()), "
+        "a looser rtol, a shorter t1, or stops=[gf.MaxSteps(n)] with a larger n"
+    ),
+    Outcome.zero_gradient: (
+        "w0 is a stationary point (all zeros, perhaps) or every rate is zero: "
+        "move w0 off it"
+    ),
+    Outcome.diverged: "is the loss bounded below? lower eta, or raise Diverged(norm)",
+    Outcome.blow_up: "the loss is not bounded below along this path, or eta is too big",
+    Outcome.nonfinite_loss: "look at the loss at trajectory.w1 (log or sqrt of <= 0?)",
+    Outcome.nonfinite_grad: (
+        "look at the gradient at trajectory.w1 (sqrt at 0, or a jnp.where whose "
+        "untaken branch is not finite?)"
+    ),
+    Outcome.nonfinite_state: (
+        "the loss is undefined just past trajectory.w1 (log or sqrt of <= 0?)"
+    ),
+    Outcome.nonfinite_observable: "look at the observable named above",
+    Outcome.ascent: (
+        "the velocity is not a descent direction of the loss there: a kink, a "
+        "stop_gradient or custom gradient, or randomness in the loss"
+    ),
+    Outcome.step_underflow: (
+        "the gradient is not continuous there, or the dtype is too narrow: enable "
+        "float64, or loosen rtol"
+    ),
+    Outcome.stalled: "the flow may be sliding along a kink: loosen rtol to 1e-3",
+}
+
+
+class RunError(RuntimeError):
+    """A run that stopped short; `trajectory` holds all it computed."""
+
+    def __init__(self, trajectory: "Trajectory") -> None:
+        super().__init__(trajectory.verdict)
+        self.trajectory = trajectory
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """A run ended by Ctrl-C; `trajectory` holds all it computed."""
+
+    def __init__(self, trajectory: "Trajectory") -> None:
+        super().__init__(trajectory.verdict)
+        self.trajectory = trajectory

@@ -1,0 +1,203 @@
+"""simulate: run a flow from w0 to t1."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax.numpy as jnp
+
+from . import _trees as trees
+from ._march import March, Position
+from ._results import Outcome, RunError, RunInterrupted
+from ._types import Invariants, Observables, Params
+from ._stretch import Setting
+from .flows import Flow
+from .problem import Problem
+from .solvers import choose
+from .trajectory import (
+    Budget,
+    LocatedStop,
+    MaxSteps,
+    Measurement,
+    Origin,
+    ProgressLine,
+    Save,
+    Stop,
+    Trajectory,
+)
+
+_MAX_STEPS = 1_000_000
+
+
+def simulate(
+    problem: Problem,
+    flow: Flow,
+    w0: Params,
+    t1: float,
+    *,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    solver: diffrax.AbstractSolver[Any] | None = None,
+    save: Save | None = None,
+    observables: Observables | None = None,
+    invariants: Invariants | None = None,
+    stops: Sequence[Stop] = (),
+    resume: Trajectory | None = None,
+    throw: bool = True,
+    progress: bool | None = None,
+) -> Trajectory:
+    """Integrate a continuous flow adaptively from w(0) = w0 to time t1.
+
+    The local error of each step is held below rtol |w| + atol, root mean square over
+    the parameters. A step that ends at a non-finite state, or (along a flow whose
+    loss cannot rise) raises the loss beyond round-off, is rejected whatever its error
+    estimate says. Time and state keep the dtype of w0.
+
+    **Arguments:**
+
+    - `problem`: loss and geometry; `flow`: the law of motion.
+    - `w0`: any pytree whose inexact arrays are the parameters.
+    - `t1`: the end, in units of flow time.
+    - `rtol`, `atol`: tolerances. Changing them does not compile anew.
+    - `solver`: any diffrax solver; default Tsit5. For stiff flows of up to a few
+        hundred parameters, `diffrax.Kvaerno5()`.
+    - `save`: default `Save.log()`, 200 log-spaced times.
+    - `observables`: name -> callable `(t, w, problem) -> array`, at each saved time.
+    - `invariants`: name -> callable `w -> array`, or an `Invariant`; their drift is
+        reported.
+    - `stops`: `Stationary`, `LossBelow`, `Target`, `Diverged`, `WallClock`,
+        `MaxSteps` (default 1,000,000).
+    - `resume`: a trajectory of the same problem that stopped short; going on gives
+        the same bits as never having stopped.
+    - `throw`: raise if the end asked for was not reached.
+    - `progress`: show a progress line; default: if standard error is a terminal.
+
+    **Returns:** a `Trajectory`.
+
+    **Raises:** `ValueError` or `TypeError` for misuse; `RunError` if the run stopped
+    short and `RunInterrupted` on Ctrl-C, both with the partial `trajectory`, unless
+    `throw` is false.
+
+    **Cost:** Tsit5 takes 6 gradients and one loss for each attempted step; a saved
+    point takes one gradient more.
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> problem = gf.Objective(lambda w: 0.25 * jnp.sum(w**4))
+    >>> run = gf.simulate(problem, gf.GradientFlow(), jnp.ones(1), t1=4.0)
+    >>> print(run.result.name, run.w1)  # closed form: 1 / sqrt(1 + 2 t) = 1/3
+    reached_end [0.3333333]
+
+    ```
+    """
+    params, static = _checked(problem, w0, t1, rtol, atol)
+    solver, plan = choose(solver)
+    save = Save.log() if save is None else save
+    measurement = Measurement(dict(observables or {}), dict(invariants or {}))
+    measurement.check(w0, problem)
+    setting = _setting(problem, flow, params, static, solver, rtol, atol, stops)
+    budgets = [s for s in stops if isinstance(s, Budget)]
+    if not any(isinstance(b, MaxSteps) for b in budgets):
+        budgets.append(MaxSteps(_MAX_STEPS))
+    march = March(setting, save, float(t1), tuple(budgets))
+    if resume is None:
+        position = march.begin(measurement, params)
+    else:
+        _check_resumable(resume, measurement, params)
+        position = march.go_on(resume)
+    with ProgressLine(type(flow).__name__, float(t1), progress) as line:
+        position = march.run(position, line)
+    options = {"t1": float(t1), "rtol": rtol, "atol": atol, "solver": solver}
+    trajectory = march.finish(position, plan, Origin(problem, flow, options))
+    return conclude(trajectory, throw)
+
+
+def _setting(
+    problem: Problem,
+    flow: Flow,
+    params: Params,
+    static: Params,
+    solver: Any,
+    rtol: float,
+    atol: float,
+    stops: Sequence[Stop],
+) -> Setting:
+    dtype = trees.dtype(params)
+    w0 = eqx.combine(params, static)
+    located = tuple(s for s in stops if isinstance(s, LocatedStop))
+    zero = jnp.zeros((), dtype)
+    return Setting(
+        problem=problem,
+        flow=flow,
+        static=static,
+        solver=solver,
+        rtol=jnp.asarray(rtol, dtype),
+        atol=jnp.asarray(atol, dtype),
+        loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
+        stops=located,
+        references=tuple(_reference(stop, zero, w0, problem) for stop in located),
+    )
+
+
+@eqx.filter_jit
+def _reference(stop: LocatedStop, t: Any, w: Params, problem: Problem) -> Any:
+    reference = stop.reference(t, w, problem)
+    return reference, stop.margin(t, w, problem, reference)
+
+
+@eqx.filter_jit
+def _loss(problem: Problem, w: Params) -> Any:
+    return problem.loss(w)
+
+
+def _checked(
+    problem: Problem, w0: Params, t1: float, rtol: float, atol: float
+) -> tuple[Params, Params]:
+    """The parameter and other leaves of w0, all inputs found sound."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a gflow Problem, not {type(problem).__name__}")
+    params, static = trees.split(w0)
+    if not 0 < t1 < float("inf"):
+        raise ValueError(f"t1 must be > 0 and finite, not {t1!r}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be > 0 and finite, not {value!r}")
+    if not bool(trees.all_finite(params)):
+        raise ValueError("w0 holds a number that is not finite")
+    dtype = trees.dtype(params)
+    eps = float(jnp.finfo(dtype).eps)
+    if rtol < eps:
+        raise ValueError(f"rtol {rtol:g} is below the resolution {eps:.1g} of {dtype}")
+    if rtol < 10 * eps:
+        warnings.warn(
+            f"rtol {rtol:g} is near the resolution {eps:.1g} of {dtype}: errors will "
+            "not follow it. Loosen rtol, or use float64 "
+            '(jax.config.update("jax_enable_x64", True) before any array is made).',
+            stacklevel=3,
+        )
+    problem.check(w0)
+    return params, static
+
+
+def _check_resumable(
+    stopped: Trajectory, measurement: Measurement, params: Params
+) -> None:
+    if not isinstance(stopped.checkpoint, Position):
+        raise TypeError("resume takes a trajectory that simulate made")
+    if not eqx.tree_equal(eqx.filter(stopped.w0, eqx.is_inexact_array_like), params):
+        raise ValueError("resume: w0 is not the one that the stopped run began from")
+    before = stopped.checkpoint.record.measurement
+    for kind in ("observables", "invariants"):
+        if set(getattr(before, kind)) != set(getattr(measurement, kind)):
+            raise ValueError(f"resume: pass the same {kind} as the stopped run did")
+
+
+def conclude(trajectory: Trajectory, throw: bool) -> Trajectory:
+    """Return a finished run, or raise if it stopped short and `throw` is true."""
+    if throw and not trajectory.result.ok:
+        if trajectory.result is Outcome.interrupted:
+            raise RunInterrupted(trajectory)
+        raise RunError(trajectory)
+    return trajectory

@@ -1,0 +1,163 @@
+"""One compiled stretch of a flow: from a checkpoint to the next."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optimistix as optx
+
+from . import _trees as trees
+from ._types import Params
+from .flows import Flow
+from .problem import Problem
+from .solvers import Guard, GuardState, controller
+from .trajectory import LocatedStop
+
+
+class Checkpoint(eqx.Module):
+    """Where a flow stands between two stretches; enough to go on to the same bits."""
+
+    t: Any
+    state: Any
+    solver_state: Any
+    controller_state: GuardState
+
+
+class Setting(eqx.Module):
+    """A flow, how it is integrated, and what ends it: all that a stretch rests on.
+
+    Tolerances, rates, data and thresholds are arrays, so that changing them reuses
+    the compiled stretch.
+    """
+
+    problem: Problem
+    flow: Flow
+    static: Params
+    solver: Any
+    rtol: Any
+    atol: Any
+    loss_scale: Any
+    stops: tuple[LocatedStop, ...]
+    # For each stop, what it measured at the start and its margin there.
+    references: tuple[tuple[Any, Any], ...]
+
+    def guard(self, budget: Any) -> Guard:
+        """The step-size controller with a budget of attempted steps."""
+        flow, static = self.flow, self.static
+
+        def loss(state: Any, problem: Problem) -> Any:
+            return problem.loss(eqx.combine(flow.params(state), static))
+
+        def norm(scaled_error: Any) -> Any:
+            # The audit's own component is watched, not controlled: it must not bend
+            # the trajectory that it audits.
+            return optx.rms_norm(flow.params(scaled_error))
+
+        return Guard(
+            controller(self.rtol, self.atol, norm),
+            loss,
+            flow.monotone,
+            self.loss_scale,
+            jnp.asarray(budget),
+        )
+
+    def margins(self, t: Any, state: Any, problem: Problem) -> Any:
+        """Each stop's margin as a share of its margin at the start: 1 at first."""
+        params = self.flow.params(state)
+        w = eqx.combine(params, self.static)
+        shares = [
+            stop.margin(t, w, problem, reference) / first
+            for stop, (reference, first) in zip(
+                self.stops, self.references, strict=True
+            )
+        ]
+        return jnp.stack(shares).astype(trees.dtype(params))
+
+    def event(self) -> diffrax.Event | None:
+        """The first of the located stops, as diffrax wants it."""
+        if not self.stops:
+            return None
+
+        def least(t: Any, y: Any, args: Problem, **_: Any) -> Any:
+            return jnp.min(self.margins(t, y, args))
+
+        # Bisection until the interval is a unit in the last place. optimistix ends it
+        # earlier only if the margin too is below `atol`, which no number fits: so it
+        # runs to its 256 steps, once a run, and its complaint about that is ignored
+        # (`fired` below).
+        root_finder = optx.Bisection(rtol=1.0, atol=0.0, flip=True)
+        return diffrax.Event(least, root_finder, False)
+
+
+@eqx.filter_jit
+def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, Any]:
+    """The checkpoint at t0, and the speed ‖dw/dt‖ there. Cost: two gradients."""
+    terms = setting.flow.terms(setting.static)
+    solver = setting.solver
+    order = solver.error_order(terms)
+    tnext, controller_state = setting.guard(0).init(
+        terms, t0, t1, state, None, setting.problem, solver.func, order
+    )
+    solver_state = solver.init(terms, t0, tnext, state, setting.problem)
+    velocity = setting.flow.params(terms.vf(t0, state, setting.problem))
+    # diffrax's controllers begin with Python scalars; as arrays they do not compile
+    # the first stretch apart from the others.
+    checkpoint = Checkpoint(t0, state, solver_state, controller_state)
+    return jax.tree.map(jnp.asarray, checkpoint), trees.norm(velocity)
+
+
+@eqx.filter_jit
+def advance(
+    setting: Setting,
+    checkpoint: Checkpoint,
+    t1: Any,
+    times: Any,
+    budget: Any,
+    *,
+    max_saved_steps: int | None,
+) -> tuple[Checkpoint, Any, Any, Any, Any]:
+    """Integrate to t1, to a stop, or until `budget` steps have been tried.
+
+    **Arguments:**
+
+    - `times`: save times in [checkpoint.t, t1], or None to save accepted steps, at
+        most `max_saved_steps` of them before control comes back.
+
+    **Returns:** the checkpoint reached; the saved times and states, `inf` where not
+    reached; diffrax's result; whether a stop fired.
+    """
+    sub = diffrax.SubSaveAt(steps=times is None, ts=times)
+    event = setting.event()
+    solution = diffrax.diffeqsolve(
+        setting.flow.terms(setting.static),
+        setting.solver,
+        checkpoint.t,
+        t1,
+        checkpoint.controller_state.dt,
+        checkpoint.state,
+        setting.problem,
+        saveat=diffrax.SaveAt(
+            subs=[sub, diffrax.SubSaveAt(t1=True)],
+            solver_state=True,
+            controller_state=True,
+        ),
+        stepsize_controller=setting.guard(budget),
+        adjoint=diffrax.ForwardMode(),
+        event=event,
+        max_steps=max_saved_steps,
+        throw=False,
+        solver_state=checkpoint.solver_state,
+        controller_state=checkpoint.controller_state,
+    )
+    assert solution.ts is not None and solution.ys is not None
+    reached = Checkpoint(
+        solution.ts[1][0],
+        jax.tree.map(lambda x: x[0], solution.ys[1]),
+        solution.solver_state,
+        solution.controller_state,
+    )
+    fired = jnp.asarray(False if event is None else solution.event_mask)
+    return reached, solution.ts[0], solution.ys[0], solution.result, fired
+

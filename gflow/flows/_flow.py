@@ -1,0 +1,45 @@
+"""The interface of a law of motion."""
+
+import abc
+from typing import Any, ClassVar
+
+import diffrax
+import equinox as eqx
+
+from .._types import Params, Scalar
+from ..problem import Problem
+
+
+class Flow(eqx.Module):
+    """A continuous-time law of motion on a problem's parameters.
+
+    The integrator's state is any pytree made by `init`; it holds the parameters and
+    whatever else the law moves, and one scalar component, the energy, whose derivative
+    is the rate at which the law says that the loss falls.
+    """
+
+    # Whether the loss can never rise along the flow; the guard rests on it.
+    monotone: ClassVar[bool]
+
+    @abc.abstractmethod
+    def init(self, w0: Params) -> Any:
+        """The integrator's state at t = 0, from the parameter leaves of w0."""
+
+    @abc.abstractmethod
+    def terms(self, static: Params) -> diffrax.AbstractTerm[Any, Any]:
+        """The right side as diffrax terms, with the problem as `args`.
+
+        `static` holds the leaves of w that are not parameters.
+        """
+
+    @abc.abstractmethod
+    def params(self, state: Any) -> Params:
+        """The parameter leaves in a state."""
+
+    @abc.abstractmethod
+    def energy(self, state: Any) -> Scalar:
+        """The loss dropped so far, as the law integrates it."""
+
+    @abc.abstractmethod
+    def velocity(self, problem: Problem, w: Params) -> Params:
+        """dw/dt at w at t = 0."""

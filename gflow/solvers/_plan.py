@@ -1,0 +1,53 @@
+"""The choice of solver, its reason and its cost."""
+
+from typing import Any
+
+import diffrax
+
+from ..trajectory import Plan
+
+# Tsit5's stability interval is about 3.3 long for 6 gradients a step; PI control keeps
+# it there with few rejections when a stiff flow rides along its end.
+_PCOEFF, _ICOEFF = 0.2, 0.4
+
+
+def choose(solver: diffrax.AbstractSolver[Any] | None) -> tuple[Any, Plan]:
+    """The solver to use, with the reason.
+
+    | given | used | because |
+    |---|---|---|
+    | nothing | Tsit5 | explicit and of order 5: cheapest while the flow is not stiff |
+    | a solver with an error estimate | that solver | chosen by the caller |
+    | a solver without | that solver in `diffrax.HalfSolver` | its steps can be adapted |
+    """
+    if solver is None:
+        tsit5 = diffrax.Tsit5()
+        return tsit5, Plan("Tsit5", "explicit, order 5: the default for non-stiff flows")
+    if not isinstance(solver, diffrax.AbstractSolver):
+        raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
+    if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
+        name = f"HalfSolver({type(solver).__name__})"
+        reason = "chosen by the caller; step doubling supplies its error estimate"
+        return diffrax.HalfSolver(solver), Plan(name, reason)
+    return solver, Plan(type(solver).__name__, "chosen by the caller")
+
+
+def controller(rtol: Any, atol: Any, norm: Any) -> diffrax.PIDController:
+    """PI control of the error per step, to rtol |w| + atol in the given norm."""
+    return diffrax.PIDController(
+        rtol=rtol, atol=atol, norm=norm, pcoeff=_PCOEFF, icoeff=_ICOEFF
+    )
+
+
+def num_gradients(solver: Any, num_attempts: int) -> int | None:
+    """Gradients that a solve of so many attempted steps took; None if not known.
+
+    An explicit Runge-Kutta step takes as many as its tableau has stages, less one
+    where the last stage is the next step's first; choosing the first step takes two.
+    """
+    if not isinstance(solver, diffrax.AbstractERK):
+        return None
+    tableau = solver.tableau
+    if tableau.fsal:
+        return 2 + 1 + (tableau.num_stages - 1) * num_attempts
+    return 2 + tableau.num_stages * num_attempts

@@ -1,0 +1,39 @@
+"""A progress line in log-time."""
+
+import math
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+class ProgressLine:
+    """Shows how far a run has come; silent when `show` is false.
+
+    By default it shows itself when standard error is a terminal. The bar moves with
+    the logarithm of time once past 1e-6 of the end, because flows do.
+    """
+
+    def __init__(self, label: str, t1: float, show: bool | None) -> None:
+        hidden = not sys.stderr.isatty() if show is None else not show
+        self._t1 = t1
+        self._bar: Any = tqdm(
+            total=100,
+            desc=label,
+            disable=hidden,
+            leave=False,
+            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed} {postfix}",
+        )
+
+    def update(self, t: float, **figures: float) -> None:
+        """Move the bar to time t and show the figures."""
+        share = 1 + math.log10(max(t / self._t1, 1e-6)) / 6
+        self._bar.n = round(100 * min(max(share, 0.0), 1.0))
+        shown = ", ".join(f"{k} {v:.3g}" for k, v in figures.items())
+        self._bar.set_postfix_str(f"t {t:.3g}, {shown}")
+
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()

@@ -1,0 +1,164 @@
+"""What is measured at each saved time, for flows and discrete methods alike."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _trees as trees
+from .._types import Invariants, Observables, Params
+from ..problem import Problem
+
+# Saved points are measured in compiled blocks of this size, the last one filled up
+# with copies: one program for any number of points, and little dispatch for many.
+_BLOCK = 16
+
+Block = dict[str, Any]
+
+
+class Measurement(eqx.Module):
+    """Everything to measure at one saved point (t, w)."""
+
+    observables: Observables
+    invariants: Invariants
+
+    def __call__(self, t: Any, w: Params, problem: Problem) -> Block:
+        loss, grad = problem.loss_and_grad(w)
+        scales = {
+            name: h if getattr(h, "scale", None) is None else h.scale  # pyright: ignore[reportFunctionMemberAccess]
+            for name, h in self.invariants.items()
+        }
+        return {
+            "loss": loss,
+            "grad_norm": trees.norm(grad),
+            "observed": {n: jnp.asarray(f(t, w, problem)) for n, f in self.observables.items()},
+            "invariants": {n: jnp.asarray(h(w)) for n, h in self.invariants.items()},
+            "scales": {n: jnp.linalg.norm(jnp.ravel(f(w))) for n, f in scales.items()},
+        }
+
+    def check(self, w: Params, problem: Problem) -> None:
+        """Raise `ValueError` naming the callable that does not work on w0."""
+        taken = {"loss", "grad_norm", "energy"} & set(self.observables)
+        if taken:
+            raise ValueError(f"observable name {sorted(taken)} is taken by gflow")
+        t = jnp.zeros((), trees.dtype(w))
+        for name, f in self.observables.items():
+            _check_callable("observable", name, lambda w, f=f: f(t, w, problem), w)
+        for name, h in self.invariants.items():
+            _check_callable("invariant", name, h, w)
+
+
+def _check_callable(kind: str, name: str, f: Callable[[Any], Any], w: Params) -> None:
+    try:
+        eqx.filter_eval_shape(lambda w: jnp.asarray(f(w)), w)
+    except Exception as error:
+        raise ValueError(
+            f"{kind} {name!r} cannot be evaluated at w0: "
+            f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+@eqx.filter_jit
+def _measure_block(
+    measurement: Measurement, problem: Problem, static: Params, ts: Any, ws: Params
+) -> Block:
+    def one(point: tuple[Any, Params]) -> Block:
+        t, w = point
+        return measurement(t, eqx.combine(w, static), problem)
+
+    return jax.lax.map(one, (ts, ws))
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The points saved so far; adding to it makes a new one."""
+
+    measurement: Measurement
+    static: Params
+    keep_params: bool
+    max_bytes: int
+    blocks: tuple[Block, ...] = ()
+    # The first and the last point, kept whatever else is.
+    ends: tuple[Params, Params] | None = None
+    dropped_params: bool = False
+
+    @property
+    def num_points(self) -> int:
+        """How many points are saved."""
+        return sum(len(block["ts"]) for block in self.blocks)
+
+    def add(self, problem: Problem, ts: Any, ws: Params, energy: Any | None) -> "Record":
+        """The record with points (ts, ws) measured and added; ws leads with time."""
+        if len(ts) == 0:
+            return self
+        block = self._measure(problem, ts, ws)
+        block["ts"] = np.asarray(ts)
+        if energy is not None:
+            block["energy"] = np.asarray(energy)
+        ws = jax.tree.map(np.asarray, ws)
+        num_bytes = sum(x.nbytes for x in jax.tree.leaves(ws)) // len(ts)
+        too_big = (self.num_points + len(ts)) * num_bytes > self.max_bytes
+        dropped = self.dropped_params or (self.keep_params and too_big)
+        kept = self.keep_params and not dropped
+        block["ws"] = ws if kept else None
+        earlier = self.blocks
+        if dropped and not self.dropped_params:
+            earlier = tuple({**b, "ws": None} for b in earlier)
+        first = jax.tree.map(lambda x: x[0], ws) if self.ends is None else self.ends[0]
+        return dataclasses.replace(
+            self,
+            blocks=(*earlier, block),
+            ends=(first, jax.tree.map(lambda x: x[-1], ws)),
+            dropped_params=dropped,
+        )
+
+    @property
+    def first(self) -> Params:
+        """w at the first saved point."""
+        assert self.ends is not None
+        return eqx.combine(self.ends[0], self.static)
+
+    @property
+    def last(self) -> Params:
+        """w at the last saved point."""
+        assert self.ends is not None
+        return eqx.combine(self.ends[1], self.static)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader must know about what was kept."""
+        if not self.dropped_params:
+            return ()
+        return (
+            f"ws not kept: they passed the budget of {self.max_bytes / 2**20:.4g} MiB "
+            "(Save.max_bytes); w0, w1 and everything observed are here",
+        )
+
+    def _measure(self, problem: Problem, ts: Any, ws: Params) -> Block:
+        pieces: list[Block] = []
+        for start in range(0, len(ts), _BLOCK):
+            index = np.minimum(np.arange(start, start + _BLOCK), len(ts) - 1)
+            piece = _measure_block(
+                self.measurement,
+                problem,
+                self.static,
+                jnp.asarray(np.asarray(ts)[index], trees.dtype(ws)),
+                jax.tree.map(lambda x, i=index: jnp.asarray(np.asarray(x)[i]), ws),
+            )
+            count = min(_BLOCK, len(ts) - start)
+            pieces.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:n], piece))
+        return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)
+
+    def gathered(self) -> Block:
+        """All points as arrays with time leading; "ws" is None if not kept."""
+        blocks = [{k: v for k, v in b.items() if k != "ws"} for b in self.blocks]
+        out = jax.tree.map(lambda *xs: np.concatenate(xs), *blocks)
+        kept = [b["ws"] for b in self.blocks]
+        if any(ws is None for ws in kept):
+            return {**out, "ws": None}
+        ws = jax.tree.map(lambda *xs: np.concatenate(xs), *kept)
+        return {**out, "ws": eqx.combine(ws, self.static)}

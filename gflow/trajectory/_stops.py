@@ -1,0 +1,187 @@
+"""When a run ends before its end."""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .. import _trees as trees
+from .._results import Outcome
+from .._types import Observable, Params, Scalar
+from ..problem import Problem
+
+
+class Stop(eqx.Module):
+    """Ends a run. Either a `LocatedStop` or a `Budget`."""
+
+    outcome: eqx.AbstractClassVar[Outcome]
+
+
+class LocatedStop(Stop):
+    """Ends a run at the time where `margin`, positive before, reaches zero.
+
+    In a flow that time is found by root finding inside the step; a discrete method
+    ends at the first step where the margin is not positive. If two stops fall in one
+    step, the first one given wins.
+    """
+
+    # Gradients that one look at the margin costs.
+    num_gradients: ClassVar[int] = 0
+
+    @abc.abstractmethod
+    def reference(self, t: Any, w: Params, problem: Problem) -> Any:
+        """What has to be measured at the start, as a pytree of arrays."""
+
+    @abc.abstractmethod
+    def margin(self, t: Any, w: Params, problem: Problem, reference: Any) -> Scalar:
+        """Positive until the stop."""
+
+
+class Stationary(LocatedStop):
+    """Stop when ‖∇L(w)‖ ≤ rtol ‖∇L(w0)‖. Cost: one gradient a step.
+
+    On a plateau or near a saddle the gradient is small as well: the outcome says that
+    the gradient is small, not that a minimum was reached.
+    """
+
+    rtol: Scalar = eqx.field(converter=jnp.asarray)
+    outcome: ClassVar[Outcome] = Outcome.stationary
+    num_gradients: ClassVar[int] = 1
+
+    def __check_init__(self) -> None:
+        _positive("Stationary", "rtol", self.rtol)
+
+    def reference(self, t: Any, w: Params, problem: Problem) -> Any:
+        """‖∇L(w0)‖."""
+        del t
+        return trees.norm(problem.grad(w))
+
+    def margin(self, t: Any, w: Params, problem: Problem, reference: Any) -> Scalar:
+        """‖∇L(w)‖ - rtol ‖∇L(w0)‖."""
+        del t
+        return trees.norm(problem.grad(w)) - self.rtol * reference
+
+
+class LossBelow(LocatedStop):
+    """Stop when L(w) ≤ value. Cost: one loss a step."""
+
+    value: Scalar = eqx.field(converter=jnp.asarray)
+    outcome: ClassVar[Outcome] = Outcome.loss_reached
+
+    def __check_init__(self) -> None:
+        _finite("LossBelow", "value", self.value)
+
+    def reference(self, t: Any, w: Params, problem: Problem) -> Any:
+        """Nothing."""
+        del t, w, problem
+
+    def margin(self, t: Any, w: Params, problem: Problem, reference: Any) -> Scalar:
+        """L(w) - value."""
+        del t, reference
+        return problem.loss(w) - self.value
+
+
+class Target(LocatedStop):
+    """Stop when a scalar observable reaches a value, from whichever side it starts.
+
+    Cost: one observable a step.
+    """
+
+    observable: Observable
+    value: Scalar = eqx.field(converter=jnp.asarray)
+    outcome: ClassVar[Outcome] = Outcome.target_reached
+
+    def __check_init__(self) -> None:
+        _finite("Target", "value", self.value)
+
+    def reference(self, t: Any, w: Params, problem: Problem) -> Any:
+        """The side on which the observable starts."""
+        return jnp.sign(self.observable(t, w, problem) - self.value)
+
+    def margin(self, t: Any, w: Params, problem: Problem, reference: Any) -> Scalar:
+        """The signed distance to the value."""
+        return reference * (self.observable(t, w, problem) - self.value)
+
+
+class Diverged(LocatedStop):
+    """Stop when ‖w‖ ≥ norm. Not a success."""
+
+    norm: Scalar = eqx.field(converter=jnp.asarray)
+    outcome: ClassVar[Outcome] = Outcome.diverged
+
+    def __check_init__(self) -> None:
+        _positive("Diverged", "norm", self.norm)
+
+    def reference(self, t: Any, w: Params, problem: Problem) -> Any:
+        """Nothing."""
+        del t, w, problem
+
+    def margin(self, t: Any, w: Params, problem: Problem, reference: Any) -> Scalar:
+        """norm - ‖w‖."""
+        del t, problem, reference
+        return self.norm - trees.norm(eqx.filter(w, eqx.is_inexact_array))
+
+
+class Budget(Stop):
+    """Ends a run that has used up its means, between two compiled chunks."""
+
+    @abc.abstractmethod
+    def used_up(self, seconds: float, num_steps: int) -> bool:
+        """Whether the run must end."""
+
+    @abc.abstractmethod
+    def steps_left(self, num_steps: int) -> int | None:
+        """How many more steps may be tried, or None for any number."""
+
+
+class WallClock(Budget):
+    """Stop after so many seconds, compile time not counted. Not a success."""
+
+    seconds: float
+    outcome: ClassVar[Outcome] = Outcome.wall_clock
+
+    def __check_init__(self) -> None:
+        _positive("WallClock", "seconds", self.seconds)
+
+    def used_up(self, seconds: float, num_steps: int) -> bool:
+        """Whether the time is over."""
+        del num_steps
+        return seconds >= self.seconds
+
+    def steps_left(self, num_steps: int) -> int | None:
+        """Any number."""
+        del num_steps
+
+
+class MaxSteps(Budget):
+    """Stop after so many steps, accepted and rejected together. Not a success.
+
+    `simulate` applies `MaxSteps(1_000_000)` where no other is given.
+    """
+
+    num: int
+    outcome: ClassVar[Outcome] = Outcome.max_steps
+
+    def __check_init__(self) -> None:
+        if self.num < 1:
+            raise ValueError(f"MaxSteps needs num >= 1, not {self.num}")
+
+    def used_up(self, seconds: float, num_steps: int) -> bool:
+        """Whether the steps are used up."""
+        del seconds
+        return num_steps >= self.num
+
+    def steps_left(self, num_steps: int) -> int | None:
+        """What remains."""
+        return max(self.num - num_steps, 0)
+
+
+def _positive(owner: str, name: str, value: Any) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{owner} needs {name} > 0 and finite, not {value}")
+
+
+def _finite(owner: str, name: str, value: Any) -> None:
+    if not abs(value) < float("inf"):
+        raise ValueError(f"{owner} needs a finite {name}, not {value}")

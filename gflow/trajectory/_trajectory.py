@@ -1,0 +1,226 @@
+"""What a run leaves behind."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from .._results import ADVICE, Outcome
+from .._types import Params
+from .._versions import versions
+from ._record import Record
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which solver made the steps, and why."""
+
+    solver: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """How far an invariant moved from its initial value.
+
+    `absolute` is max over t of ‖h(w(t)) - h(w0)‖ (Euclidean, over all entries);
+    `relative` is that over the invariant's scale (see `Invariant`), inf if the scale
+    is zero. `claimed` says whether the invariant is declared for the run's law of
+    motion; None if it makes no statement.
+    """
+
+    absolute: float
+    relative: float
+    claimed: bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What the run was asked to do: enough to do it again."""
+
+    problem: Any
+    law: Any
+    options: dict[str, Any]
+
+    @property
+    def law_name(self) -> str:
+        """The class name of the flow or stepper."""
+        return getattr(self.law, "name", type(self.law).__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """A run of a flow or of a discrete method, with the evidence of its accuracy.
+
+    Time leads every saved array; nothing is padded.
+
+    **Fields:**
+
+    - `ts`: the K saved times, in units of flow time (η k for gradient descent).
+    - `ws`: the parameters at those times, or None if they were not kept.
+    - `w0`, `w1`: the first and the last state.
+    - `observed`: name -> (K, ...); always "loss" and "grad_norm", and for flows
+        "energy", ∫ ‖∇L‖²_{G^-1} dt.
+    - `invariants`: name -> (K, ...), the declared invariants' values.
+    - `drift`: name -> `Drift`.
+    - `energy_defect`: max over saved times of |L(w0) - L(w(t)) - energy(t)|, over the
+        total loss dropped; None for discrete methods, nan if no loss was dropped.
+    - `result`: the `Outcome`; `result.ok` says whether the end asked for was reached.
+    - `stats`: num_steps, num_accepted, num_rejected, num_rejected_by_guard,
+        num_gradients (None if the solver does not tell), num_losses, num_hvps,
+        num_gradients_saving (spent on saved values, not on stepping), seconds,
+        compile_seconds.
+    - `plan`: the solver and the reason for it.
+    - `notes`: whatever else the reader should know.
+    - `versions`: of gflow and the libraries beneath it.
+    - `origin`: problem, law and options; `checkpoint`: where `resume=` goes on.
+    """
+
+    ts: Float[np.ndarray, " k"]
+    ws: Params
+    w0: Params
+    w1: Params
+    observed: dict[str, Shaped[np.ndarray, "k ..."]]
+    invariants: dict[str, Shaped[np.ndarray, "k ..."]]
+    drift: dict[str, Drift]
+    energy_defect: float | None
+    result: Outcome
+    detail: str
+    stats: dict[str, Any]
+    plan: Plan
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+    origin: Origin
+    checkpoint: Any = dataclasses.field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in a sentence: cause, time, loss, and what to try."""
+        text = f"{self.result.name}: {self.result.message}"
+        text += f" at t = {self.ts[-1]:.6g}, loss {self.observed['loss'][-1]:.6g}"
+        if self.detail:
+            text += f" ({self.detail})"
+        advice = ADVICE.get(self.result)
+        return text if advice is None else f"{text}. To try: {advice}"
+
+    def __repr__(self) -> str:
+        """All evidence, a line each."""
+        lines = [
+            f"{self.origin.law_name}: {self.verdict}",
+            f"  plan      {self.plan.solver}: {self.plan.reason}",
+            f"  saved     {len(self.ts)} points, t = {self.ts[0]:.4g} to {self.ts[-1]:.6g}",
+            f"  loss      {self.observed['loss'][0]:.6g} -> {self.observed['loss'][-1]:.6g}"
+            f", gradient norm {self.observed['grad_norm'][0]:.4g}"
+            f" -> {self.observed['grad_norm'][-1]:.4g}",
+            f"  cost      {_cost(self.stats)}",
+        ]
+        if self.energy_defect is not None:
+            lines.append(
+                f"  energy    balance defect {self.energy_defect:.2e} of the loss dropped"
+            )
+        lines += [f"  invariant {name}: {_drift(d)}" for name, d in self.drift.items()]
+        lines += [f"  note      {note}" for note in self.notes]
+        versions = ", ".join(f"{k} {v}" for k, v in self.versions.items())
+        lines.append(f"  versions  {versions}")
+        return "\n".join(lines)
+
+
+def _cost(stats: dict[str, Any]) -> str:
+    gradients = stats["num_gradients"]
+    counted = "gradients not counted by this solver" if gradients is None else f"{gradients} gradients"
+    parts = [f"{stats['num_accepted']} steps"]
+    if stats["num_rejected"]:
+        guard = stats["num_rejected_by_guard"]
+        parts.append(f"{stats['num_rejected']} rejected ({guard} for raising the loss)")
+    parts += [counted, f"{stats['num_hvps']} Hessian-vector products"]
+    return (
+        ", ".join(parts)
+        + f"; {stats['seconds']:.3g} s + {stats['compile_seconds']:.3g} s compiling"
+    )
+
+
+def _drift(drift: Drift) -> str:
+    text = f"drift {drift.relative:.2e} relative, {drift.absolute:.2e} absolute"
+    return text if drift.claimed is not False else f"{text} (not claimed for this law)"
+
+
+def assemble(
+    record: Record,
+    end: tuple[Outcome, str],
+    stats: dict[str, Any],
+    plan: Plan,
+    origin: Origin,
+    checkpoint: Any,
+) -> Trajectory:
+    """The trajectory that a record amounts to, its evidence computed."""
+    data = record.gathered()
+    observed = {k: data[k] for k in ("loss", "grad_norm", "energy") if k in data}
+    observed |= data["observed"]
+    defect = None
+    if "energy" in data:
+        defect = _energy_defect(data["loss"], data["energy"])
+    result, detail = _honest(end, observed, data["invariants"], data["ts"])
+    return Trajectory(
+        ts=data["ts"],
+        ws=data["ws"],
+        w0=record.first,
+        w1=record.last,
+        observed=observed,
+        invariants=data["invariants"],
+        drift=_drifts(record, data, origin.law_name),
+        energy_defect=defect,
+        result=result,
+        detail=detail,
+        stats=stats,
+        plan=plan,
+        notes=record.notes,
+        versions=versions(),
+        origin=origin,
+        checkpoint=checkpoint,
+    )
+
+
+def _honest(
+    end: tuple[Outcome, str],
+    observed: dict[str, Any],
+    invariants: dict[str, Any],
+    ts: Any,
+) -> tuple[Outcome, str]:
+    """The end, or the non-finite saved number that forbids to call it a success."""
+    if not end[0].ok:
+        return end
+    for name, values in {**invariants, **observed}.items():
+        finite = np.isfinite(values).reshape(len(ts), -1).all(axis=1)
+        if not finite.all():
+            first = ts[np.argmin(finite)]
+            detail = f"{name!r} first at t = {first:.6g}"
+            own = {"loss": Outcome.nonfinite_loss, "grad_norm": Outcome.nonfinite_grad}
+            return own.get(name, Outcome.nonfinite_observable), detail
+    return end
+
+
+def _drifts(record: Record, data: dict[str, Any], law_name: str) -> dict[str, Drift]:
+    out: dict[str, Drift] = {}
+    for name, function in record.measurement.invariants.items():
+        values = data["invariants"][name].reshape(len(data["ts"]), -1)
+        absolute = float(np.max(np.linalg.norm(values - values[0], axis=1)))
+        own = getattr(function, "scale", None) is None
+        scales = data["scales"][name]
+        scale = float(scales[0] if own else np.max(scales))
+        if scale > 0:
+            relative = absolute / scale
+        else:
+            relative = 0.0 if absolute == 0 else float("inf")
+        conserved_by = getattr(function, "conserved_by", None)
+        claimed = None if conserved_by is None else law_name in conserved_by
+        out[name] = Drift(absolute, relative, claimed)
+    return out
+
+
+def _energy_defect(losses: Any, energies: Any) -> float:
+    """max |L(0) - L(t) - energy(t)| over the loss dropped; nan if none was dropped."""
+    dropped = losses[0] - np.min(losses)
+    if not dropped > 0:
+        return float("nan")
+    return float(np.max(np.abs(losses[0] - losses - energies)) / dropped)
