@@ -206,7 +206,8 @@ def _conclude(directory: Path, manifest: Mapping[str, Any]) -> int:
         )
     _print_table(rows)
     held = sum(claim["holds"] for claim in claims)
-    print(f"\n{held} of {len(claims)} claims hold; {manifest['outcome']}")
+    stopped = "" if manifest["completed"] else "; the run stopped short"
+    print(f"\n{held} of {len(claims)} claims hold{stopped}")
     print(f"report: {report_path(directory)}")
     print(f"{manifest['seconds']:.1f} seconds")
     if not manifest["completed"]:

@@ -70,7 +70,7 @@ FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_file_imports_only_from_layers_below(path: Path):
-    """Law 1. Exempt are `gflow/__init__.py`, which names everything lazily, and types."""
+    """Law 1. Exempt: types, and `gflow/__init__.py`, which names all, lazily."""
     here = room(path)
     for name in imported_modules(path):
         target = name.split(".")[1]
