@@ -1,3 +1,4 @@
 """What should not change along a flow."""
 
+from ._diagonal import diagonal_invariants as diagonal_invariants
 from ._invariant import Invariant as Invariant

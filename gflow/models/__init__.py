@@ -1,0 +1,12 @@
+"""Architectures whose theory is known, with the limits and bounds it predicts."""
+
+from ._diagonal import DiagonalNet as DiagonalNet
+from ._l1 import l1_excess_bound as l1_excess_bound, l1_minimizer as l1_minimizer
+from ._limits import DiagonalLimit as DiagonalLimit, diagonal_limit as diagonal_limit
+from ._sparse_regression import (
+    SparseRegression as SparseRegression,
+    sparse_diabetes as sparse_diabetes,
+    sparse_p1 as sparse_p1,
+    sparse_random as sparse_random,
+)
+from ._weight_normalization import WeightNormalized as WeightNormalized
