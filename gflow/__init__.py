@@ -22,6 +22,14 @@ if TYPE_CHECKING:
         Problem as Problem,
         Rates as Rates,
     )
+    from .steppers import (
+        Comparison as Comparison,
+        Stepper as Stepper,
+        compare as compare,
+        from_optax as from_optax,
+        gradient_descent as gradient_descent,
+        iterate as iterate,
+    )
     from .trajectory import (
         Diverged as Diverged,
         LossBelow as LossBelow,
@@ -39,6 +47,14 @@ _HOMES = {
     "flows": ("Flow", "GradientFlow"),
     "invariants": ("Invariant",),
     "problem": ("EmpiricalRisk", "Metric", "Objective", "Problem", "Rates"),
+    "steppers": (
+        "Comparison",
+        "Stepper",
+        "compare",
+        "from_optax",
+        "gradient_descent",
+        "iterate",
+    ),
     "trajectory": (
         "Diverged",
         "LossBelow",

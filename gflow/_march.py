@@ -16,6 +16,7 @@ from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
 from .solvers import GuardState, num_gradients
 from .trajectory import (
+    FIRST_BUDGET,
     Budget,
     Measurement,
     Origin,
@@ -25,15 +26,12 @@ from .trajectory import (
     Save,
     Trajectory,
     assemble,
+    end_at_start,
+    next_budget,
+    next_window,
 )
 
-# A stretch is cut so that the terminal hears from it about this often, and so that
-# Ctrl-C and wall-clock budgets act within that time. Cutting changes no result.
-_SECONDS_PER_STRETCH = 0.5
-_FIRST_BUDGET, _LARGEST_BUDGET = 64, 2**20
-_STEPS_PER_STRETCH = 1024
-# Saved states wait on the device until the stretch ends: at most so many, and so much.
-_WINDOW, _WINDOW_BYTES = 256, 2**26
+_STEPS_PER_STRETCH, _STEPS_BYTES = 1024, 2**26
 # Time that grows by less than this factor over so many attempts will not get there.
 _STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
 # At a blow-up the state would move by its own size within this share of the time passed.
@@ -99,9 +97,9 @@ class March:
             checkpoint=checkpoint,
             record=record,
             num_scheduled=0,
-            end=self._end_at_start(record, float(speed)),
+            end=end_at_start(record, setting.watch, float(speed)),
             mark=(0, 0.0),
-            budget=_FIRST_BUDGET,
+            budget=FIRST_BUDGET,
             seconds=0.0,
             compile_seconds=0.0,
         )
@@ -133,7 +131,7 @@ class March:
             num_scheduled=num,
             end=None if position.t < self.t1 else (Outcome.reached_end, ""),
             mark=(position.num_attempts, position.t),
-            budget=_FIRST_BUDGET,
+            budget=FIRST_BUDGET,
             compile_seconds=position.compile_seconds + time.perf_counter() - clock,
         )
 
@@ -183,32 +181,26 @@ class March:
             checkpoint=reached,
             record=record,
             num_scheduled=position.num_scheduled + int(fresh.sum()),
-            budget=_next_budget(position.budget, seconds),
+            budget=next_budget(position.budget, seconds),
             seconds=position.seconds + seconds,
         )
         return self._judged(moved, result, bool(fired))
 
     def _window(self, position: Position) -> tuple[Any, int, Any]:
-        """Times to save at in the next stretch, how many, and where it must end.
-
-        Windows lie at fixed places of the schedule, wherever a run was interrupted:
-        the steps are clipped at their ends, so the ends must not depend on that.
-        """
+        """Times to save at in the next stretch, how many, and where it must end."""
         schedule = self._schedule()
         if self.save.kind == "steps":
             return None, 0, schedule[-1]
-        width = trees.size(self.setting.flow.params(position.checkpoint.state))
-        length = _WINDOW_BYTES // (width * self._dtype.itemsize)
-        length = int(np.clip(length, 1, min(_WINDOW, len(schedule))))
-        begin = position.num_scheduled
-        end = min((begin // length + 1) * length, len(schedule))
-        window = np.full(length, schedule[end - 1])
-        window[: end - begin] = schedule[begin:end]
-        return window, end - begin, schedule[end - 1]
+        num_bytes = self._num_bytes(position.checkpoint)
+        window, count = next_window(schedule, position.num_scheduled, num_bytes)
+        return window, count, window[-1]
+
+    def _num_bytes(self, checkpoint: Checkpoint) -> int:
+        return trees.size(checkpoint.state) * self._dtype.itemsize
 
     def _advance(self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any) -> Any:
-        width = trees.size(checkpoint.state) * self._dtype.itemsize
-        num_steps = int(np.clip(_WINDOW_BYTES // width, 1, _STEPS_PER_STRETCH))
+        num_steps = _STEPS_BYTES // self._num_bytes(checkpoint)
+        num_steps = int(np.clip(num_steps, 1, _STEPS_PER_STRETCH))
         saves_steps = self.save.kind == "steps"
         return advance(
             self.setting,
@@ -228,9 +220,8 @@ class March:
         """The position with its end, if diffrax's result or the look of things is one."""
         end: End | None = None
         if fired:
-            at = position.checkpoint
-            margins = self.setting.margins(at.t, at.state, self.setting.problem)
-            end = (self.setting.stops[int(np.argmin(margins))].outcome, "")
+            at, w = position.checkpoint, self._full(position.checkpoint)
+            end = (self.setting.watch.met(at.t, w, self.setting.problem), "")
         elif position.t >= self.t1:
             end = (Outcome.reached_end, "")
         elif result == diffrax.RESULTS.dt_min_reached:
@@ -249,28 +240,17 @@ class March:
             position = dataclasses.replace(position, mark=mark)
         return dataclasses.replace(position, end=end)
 
-    def _end_at_start(self, record: Record, speed: float) -> End | None:
-        first = record.blocks[0]
-        if not np.isfinite(first["loss"][0]):
-            return Outcome.nonfinite_loss, "at w0"
-        if not (np.isfinite(first["grad_norm"][0]) and np.isfinite(speed)):
-            return Outcome.nonfinite_grad, "at w0"
-        if speed == 0:
-            return Outcome.zero_gradient, ""
-        for stop, (_, margin) in zip(
-            self.setting.stops, self.setting.references, strict=True
-        ):
-            if not margin > 0:
-                return stop.outcome, "already at w0"
-        return None
+    def _full(self, checkpoint: Checkpoint) -> Params:
+        return eqx.combine(
+            self.setting.flow.params(checkpoint.state), self.setting.static
+        )
 
     def _cause_of_underflow(self, position: Position) -> End:
         """Why no step is short enough: tell the five causes apart."""
         checkpoint, setting = position.checkpoint, self.setting
-        params = setting.flow.params(checkpoint.state)
-        w = eqx.combine(params, setting.static)
+        w = self._full(checkpoint)
         speed = float(trees.norm(setting.flow.velocity(setting.problem, w)))
-        size = float(trees.norm(params))
+        size = float(trees.norm(setting.flow.params(checkpoint.state)))
         detail = f"step {float(checkpoint.controller_state.dt):.1e}"
         if not np.isfinite(speed):
             return Outcome.nonfinite_grad, detail
@@ -289,7 +269,7 @@ class March:
             record = self._added(record, checkpoint.t[None], _lead(checkpoint.state))
         guard = checkpoint.controller_state
         attempts = position.num_attempts
-        looks = sum(stop.num_gradients for stop in self.setting.stops)
+        looks = self.setting.watch.num_gradients
         own = num_gradients(self.setting.solver, attempts)
         stats = {
             "num_steps": attempts,
@@ -314,12 +294,6 @@ def _lead(state: Any) -> Any:
 
 def _counts(guard: GuardState) -> tuple[Any, ...]:
     return guard.num_accepted, guard.num_rejected, guard.num_refused
-
-
-def _next_budget(budget: int, seconds: float) -> int:
-    if seconds < _SECONDS_PER_STRETCH / 2:
-        return min(2 * budget, _LARGEST_BUDGET)
-    return max(budget // 2, 1) if seconds > 2 * _SECONDS_PER_STRETCH else budget
 
 
 def _fresh(ts: Any, after: float) -> Any:

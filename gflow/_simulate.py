@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from . import _trees as trees
 from ._march import March, Position
-from ._results import Outcome, RunError, RunInterrupted
 from ._types import Invariants, Observables, Params
 from ._stretch import Setting
 from .flows import Flow
@@ -18,7 +17,6 @@ from .problem import Problem
 from .solvers import choose
 from .trajectory import (
     Budget,
-    LocatedStop,
     MaxSteps,
     Measurement,
     Origin,
@@ -26,6 +24,8 @@ from .trajectory import (
     Save,
     Stop,
     Trajectory,
+    Watch,
+    conclude,
 )
 
 _MAX_STEPS = 1_000_000
@@ -126,8 +126,6 @@ def _setting(
 ) -> Setting:
     dtype = trees.dtype(params)
     w0 = eqx.combine(params, static)
-    located = tuple(s for s in stops if isinstance(s, LocatedStop))
-    zero = jnp.zeros((), dtype)
     return Setting(
         problem=problem,
         flow=flow,
@@ -136,15 +134,8 @@ def _setting(
         rtol=jnp.asarray(rtol, dtype),
         atol=jnp.asarray(atol, dtype),
         loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
-        stops=located,
-        references=tuple(_reference(stop, zero, w0, problem) for stop in located),
+        watch=Watch(stops, jnp.zeros((), dtype), w0, problem),
     )
-
-
-@eqx.filter_jit
-def _reference(stop: LocatedStop, t: Any, w: Params, problem: Problem) -> Any:
-    reference = stop.reference(t, w, problem)
-    return reference, stop.margin(t, w, problem, reference)
 
 
 @eqx.filter_jit
@@ -158,14 +149,12 @@ def _checked(
     """The parameter and other leaves of w0, all inputs found sound."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a gflow Problem, not {type(problem).__name__}")
-    params, static = trees.split(w0)
+    params, static = problem.split(w0)
     if not 0 < t1 < float("inf"):
         raise ValueError(f"t1 must be > 0 and finite, not {t1!r}")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite, not {value!r}")
-    if not bool(trees.all_finite(params)):
-        raise ValueError("w0 holds a number that is not finite")
     dtype = trees.dtype(params)
     eps = float(jnp.finfo(dtype).eps)
     if rtol < eps:
@@ -177,7 +166,6 @@ def _checked(
             '(jax.config.update("jax_enable_x64", True) before any array is made).',
             stacklevel=3,
         )
-    problem.check(w0)
     return params, static
 
 
@@ -192,12 +180,3 @@ def _check_resumable(
     for kind in ("observables", "invariants"):
         if set(getattr(before, kind)) != set(getattr(measurement, kind)):
             raise ValueError(f"resume: pass the same {kind} as the stopped run did")
-
-
-def conclude(trajectory: Trajectory, throw: bool) -> Trajectory:
-    """Return a finished run, or raise if it stopped short and `throw` is true."""
-    if throw and not trajectory.result.ok:
-        if trajectory.result is Outcome.interrupted:
-            raise RunInterrupted(trajectory)
-        raise RunError(trajectory)
-    return trajectory

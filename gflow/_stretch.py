@@ -13,7 +13,7 @@ from ._types import Params
 from .flows import Flow
 from .problem import Problem
 from .solvers import Guard, GuardState, controller
-from .trajectory import LocatedStop
+from .trajectory import Watch
 
 
 class Checkpoint(eqx.Module):
@@ -39,9 +39,7 @@ class Setting(eqx.Module):
     rtol: Any
     atol: Any
     loss_scale: Any
-    stops: tuple[LocatedStop, ...]
-    # For each stop, what it measured at the start and its margin there.
-    references: tuple[tuple[Any, Any], ...]
+    watch: Watch
 
     def guard(self, budget: Any) -> Guard:
         """The step-size controller with a budget of attempted steps."""
@@ -63,25 +61,14 @@ class Setting(eqx.Module):
             jnp.asarray(budget),
         )
 
-    def margins(self, t: Any, state: Any, problem: Problem) -> Any:
-        """Each stop's margin as a share of its margin at the start: 1 at first."""
-        params = self.flow.params(state)
-        w = eqx.combine(params, self.static)
-        shares = [
-            stop.margin(t, w, problem, reference) / first
-            for stop, (reference, first) in zip(
-                self.stops, self.references, strict=True
-            )
-        ]
-        return jnp.stack(shares).astype(trees.dtype(params))
-
     def event(self) -> diffrax.Event | None:
         """The first of the located stops, as diffrax wants it."""
-        if not self.stops:
+        if not self.watch.stops:
             return None
 
         def least(t: Any, y: Any, args: Problem, **_: Any) -> Any:
-            return jnp.min(self.margins(t, y, args))
+            w = eqx.combine(self.flow.params(y), self.static)
+            return jnp.min(self.watch.margins(t, w, args))
 
         # Bisection until the interval is a unit in the last place. optimistix ends it
         # earlier only if the margin too is below `atol`, which no number fits: so it
@@ -102,10 +89,8 @@ def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, A
     )
     solver_state = solver.init(terms, t0, tnext, state, setting.problem)
     velocity = setting.flow.params(terms.vf(t0, state, setting.problem))
-    # diffrax's controllers begin with Python scalars; as arrays they do not compile
-    # the first stretch apart from the others.
     checkpoint = Checkpoint(t0, state, solver_state, controller_state)
-    return jax.tree.map(jnp.asarray, checkpoint), trees.norm(velocity)
+    return _strong(checkpoint), trees.norm(velocity)
 
 
 @eqx.filter_jit
@@ -159,5 +144,12 @@ def advance(
         solution.controller_state,
     )
     fired = jnp.asarray(False if event is None else solution.event_mask)
-    return reached, solution.ts[0], solution.ys[0], solution.result, fired
+    return _strong(reached), solution.ts[0], solution.ys[0], solution.result, fired
 
+
+def _strong(checkpoint: Checkpoint) -> Checkpoint:
+    # Python scalars and weakly typed arrays would compile the first stretch, which has
+    # them, apart from the others, which do not.
+    return jax.tree.map(
+        lambda x: jax.lax.convert_element_type(x, jnp.result_type(x)), checkpoint
+    )

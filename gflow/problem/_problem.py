@@ -59,17 +59,22 @@ class Problem(eqx.Module):
 
         return jax.jvp(grad, (dynamic,), (direction,))[1]
 
-    def check(self, w: Params) -> None:
-        """Raise `ValueError` or `TypeError` if `w` does not fit the problem.
+    def split(self, w: Params) -> tuple[Params, Params]:
+        """The parameter leaves of a starting point and the others, found sound.
 
         The loss is traced, not run: a wrong structure or shape shows here, before
         anything is compiled.
+
+        **Raises:** `ValueError` or `TypeError` if `w` does not fit the problem, or is
+        not finite.
         """
-        dynamic, _ = trees.split(w)
+        dynamic, static = trees.split(w)
+        if not bool(trees.all_finite(dynamic)):
+            raise ValueError("w0 holds a number that is not finite")
         if self.metric is not None:
             self.metric.check(dynamic)
         try:
-            out = eqx.filter_eval_shape(self.loss, w)
+            out = eqx.filter_eval_shape(self.loss, eqx.combine(dynamic, static))
         except Exception as error:
             raise ValueError(
                 "the loss cannot be evaluated at w0 (wrong tree structure or shapes?): "
@@ -79,3 +84,4 @@ class Problem(eqx.Module):
             raise ValueError(f"the loss must return a real scalar, not {out}")
         if not jnp.issubdtype(out.dtype, jnp.floating):
             raise TypeError(f"the loss must be real floating point, not {out.dtype}")
+        return dynamic, static

@@ -1,8 +1,16 @@
 """What a run leaves behind: the trajectory, what to save, when to stop."""
 
-from ._progress import ProgressLine as ProgressLine
-from ._record import Measurement as Measurement, Record as Record
-from ._save import Save as Save
+from ._progress import (
+    FIRST_BUDGET as FIRST_BUDGET,
+    ProgressLine as ProgressLine,
+    next_budget as next_budget,
+)
+from ._record import (
+    Measurement as Measurement,
+    Record as Record,
+    end_at_start as end_at_start,
+)
+from ._save import Save as Save, next_window as next_window
 from ._stops import (
     Budget as Budget,
     Diverged as Diverged,
@@ -13,6 +21,7 @@ from ._stops import (
     Stop as Stop,
     Target as Target,
     WallClock as WallClock,
+    Watch as Watch,
 )
 from ._trajectory import (
     Drift as Drift,
@@ -20,4 +29,5 @@ from ._trajectory import (
     Plan as Plan,
     Trajectory as Trajectory,
     assemble as assemble,
+    conclude as conclude,
 )

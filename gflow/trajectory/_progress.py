@@ -6,6 +6,18 @@ from typing import Any
 
 from tqdm import tqdm
 
+# A stretch of steps is cut so that the terminal hears from it about this often, and so
+# that Ctrl-C and wall-clock budgets act within that time. Cutting changes no result.
+_SECONDS_PER_STRETCH = 0.5
+FIRST_BUDGET, _LARGEST_BUDGET = 64, 2**20
+
+
+def next_budget(budget: int, seconds: float) -> int:
+    """How many steps to try in the next stretch, after one that took so long."""
+    if seconds < _SECONDS_PER_STRETCH / 2:
+        return min(2 * budget, _LARGEST_BUDGET)
+    return max(budget // 2, 1) if seconds > 2 * _SECONDS_PER_STRETCH else budget
+
 
 class ProgressLine:
     """Shows how far a run has come; silent when `show` is false.

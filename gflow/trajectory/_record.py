@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _trees as trees
+from .._results import Outcome
 from .._types import Invariants, Observables, Params
 from ..problem import Problem
+from ._stops import Watch
 
 # Saved points are measured in compiled blocks of this size, the last one filled up
 # with copies: one program for any number of points, and little dispatch for many.
@@ -162,3 +164,16 @@ class Record:
             return {**out, "ws": None}
         ws = jax.tree.map(lambda *xs: np.concatenate(xs), *kept)
         return {**out, "ws": eqx.combine(ws, self.static)}
+
+
+def end_at_start(record: Record, watch: Watch, speed: float) -> tuple[Outcome, str] | None:
+    """How a run ends before it begins, from its first point; None if it can begin."""
+    first = record.blocks[0]
+    if not np.isfinite(first["loss"][0]):
+        return Outcome.nonfinite_loss, "at w0"
+    if not (np.isfinite(first["grad_norm"][0]) and np.isfinite(speed)):
+        return Outcome.nonfinite_grad, "at w0"
+    if speed == 0:
+        return Outcome.zero_gradient, ""
+    met = watch.met_at_start()
+    return None if met is None else (met, "already at w0")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,3 +57,39 @@ class Save:
         else:
             times = np.asarray(self.times, dtype=float)
         return np.append(times[(times > t0) & (times < t1)], t1)
+
+    def indices(self, num_steps: int, eta: float) -> Int[np.ndarray, " k"]:
+        """The steps to save at in 1..num_steps, ending with num_steps.
+
+        Times are rounded to the nearest step of flow time eta.
+        """
+        if self.kind == "steps":
+            return np.arange(1, num_steps + 1)
+        if self.kind == "log":
+            first = 1 if self.first is None else max(self.first / eta, 1)
+            steps = np.geomspace(min(first, num_steps), num_steps, self.num)
+        else:
+            steps = np.asarray(self.times, dtype=float) / eta
+        steps = np.unique(np.round(steps).astype(int))
+        return np.append(steps[(steps > 0) & (steps < num_steps)], num_steps)
+
+
+# Saved states wait on the device until a stretch ends: at most so many, and so much.
+_WINDOW, _WINDOW_BYTES = 256, 2**26
+
+
+def next_window(
+    schedule: Shaped[np.ndarray, " k"], begin: int, num_bytes: int
+) -> tuple[Shaped[np.ndarray, " window"], int]:
+    """The next stretch of a schedule from index `begin`: its entries, and how many.
+
+    Filled up with its last entry to a fixed length, so that one program serves all.
+    Windows lie at fixed places of the schedule, wherever a run was interrupted: a flow
+    clips its steps at their ends, which must not depend on that. `num_bytes` is the
+    size of one saved state.
+    """
+    length = int(np.clip(_WINDOW_BYTES // num_bytes, 1, min(_WINDOW, len(schedule))))
+    end = min((begin // length + 1) * length, len(schedule))
+    window = np.full(length, schedule[end - 1])
+    window[: end - begin] = schedule[begin:end]
+    return window, end - begin

@@ -1,6 +1,7 @@
 """When a run ends before its end."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -121,6 +122,50 @@ class Diverged(LocatedStop):
         """norm - ‖w‖."""
         del t, problem, reference
         return self.norm - trees.norm(eqx.filter(w, eqx.is_inexact_array))
+
+
+class Watch(eqx.Module):
+    """The located stops of a run, with what each of them measured at the start."""
+
+    stops: tuple[LocatedStop, ...]
+    references: tuple[Any, ...]
+    first: tuple[Scalar, ...]
+
+    def __init__(
+        self, stops: Sequence[Stop], t: Any, w: Params, problem: Problem
+    ) -> None:
+        self.stops = tuple(s for s in stops if isinstance(s, LocatedStop))
+        measured = [_first_look(stop, t, w, problem) for stop in self.stops]
+        self.references = tuple(reference for reference, _ in measured)
+        self.first = tuple(margin for _, margin in measured)
+
+    def margins(self, t: Any, w: Params, problem: Problem) -> Any:
+        """Each margin as a share of its value at the start: 1 at first, 0 at the stop."""
+        parts = zip(self.stops, self.references, self.first, strict=True)
+        shares = [s.margin(t, w, problem, r) / first for s, r, first in parts]
+        return jnp.stack(shares).astype(trees.dtype(w))
+
+    def met_at_start(self) -> Outcome | None:
+        """The outcome of the first stop that the start already meets."""
+        for stop, margin in zip(self.stops, self.first, strict=True):
+            if not margin > 0:
+                return stop.outcome
+        return None
+
+    def met(self, t: Any, w: Params, problem: Problem) -> Outcome:
+        """The outcome of the stop nearest to being met."""
+        return self.stops[int(jnp.argmin(self.margins(t, w, problem)))].outcome
+
+    @property
+    def num_gradients(self) -> int:
+        """Gradients that one look at all margins costs."""
+        return sum(stop.num_gradients for stop in self.stops)
+
+
+@eqx.filter_jit
+def _first_look(stop: LocatedStop, t: Any, w: Params, problem: Problem) -> Any:
+    reference = stop.reference(t, w, problem)
+    return reference, stop.margin(t, w, problem, reference)
 
 
 class Budget(Stop):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from .._results import ADVICE, Outcome
+from .._results import ADVICE, Outcome, RunError, RunInterrupted
 from .._types import Params
 from .._versions import versions
 from ._record import Record
@@ -224,3 +224,12 @@ def _energy_defect(losses: Any, energies: Any) -> float:
     if not dropped > 0:
         return float("nan")
     return float(np.max(np.abs(losses[0] - losses - energies)) / dropped)
+
+
+def conclude(trajectory: Trajectory, throw: bool) -> Trajectory:
+    """Return a finished run, or raise if it stopped short and `throw` is true."""
+    if throw and not trajectory.result.ok:
+        if trajectory.result is Outcome.interrupted:
+            raise RunInterrupted(trajectory)
+        raise RunError(trajectory)
+    return trajectory

@@ -1,0 +1,9 @@
+"""Discrete methods on the same problems, and how far they stray from the flow."""
+
+from ._compare import Comparison as Comparison, compare as compare
+from ._iterate import iterate as iterate
+from ._stepper import (
+    Stepper as Stepper,
+    from_optax as from_optax,
+    gradient_descent as gradient_descent,
+)

@@ -1,0 +1,301 @@
+"""iterate: run a discrete method from w0."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _trees as trees
+from .._results import Outcome
+from .._types import Invariants, Observables, Params
+from ..problem import Problem
+from ..trajectory import (
+    FIRST_BUDGET,
+    Budget,
+    Measurement,
+    Origin,
+    Plan,
+    ProgressLine,
+    Record,
+    Save,
+    Stop,
+    Trajectory,
+    Watch,
+    assemble,
+    conclude,
+    end_at_start,
+    next_budget,
+    next_window,
+)
+from ._stepper import Stepper
+
+# Iterates that ended at a non-finite one from this far out were diverging.
+_FAR = 1e6
+
+
+def iterate(
+    problem: Problem,
+    stepper: Stepper,
+    w0: Params,
+    num_steps: int,
+    *,
+    save: Save | None = None,
+    observables: Observables | None = None,
+    invariants: Invariants | None = None,
+    stops: Sequence[Stop] = (),
+    throw: bool = True,
+    progress: bool | None = None,
+) -> Trajectory:
+    """Run a discrete method for `num_steps` steps, on the flow's clock t = eta k.
+
+    **Arguments:**
+
+    - `problem`, `w0`: as for `simulate`.
+    - `stepper`: `gradient_descent(eta)` or `from_optax(transformation, eta=...)`.
+    - `save`: default `Save.log()`, about 200 log-spaced steps; times are rounded to
+        the nearest step.
+    - `observables`, `invariants`, `throw`, `progress`: as for `simulate`.
+    - `stops`: as for `simulate`; a stop takes effect at the first step that meets it.
+
+    **Returns:** a `Trajectory`, as `simulate` does. Its drift has no tolerance to be
+    held against: a discrete method conserves a flow's invariants only to some order in
+    eta.
+
+    **Raises:** as `simulate`.
+
+    **Cost:** one gradient a step, and what the stops cost; one gradient a saved point.
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> problem = gf.Objective(lambda w: 0.5 * w**2)
+    >>> gd = gf.iterate(problem, gf.gradient_descent(0.1), jnp.array(1.0), num_steps=10)
+    >>> print(f"{float(gd.w1):.6f}")  # 0.9**10
+    0.348678
+
+    ```
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a gflow Problem, not {type(problem).__name__}")
+    params, static = problem.split(w0)
+    if not num_steps >= 1 or num_steps != int(num_steps):
+        raise ValueError(f"num_steps must be a whole number >= 1, not {num_steps!r}")
+    measurement = Measurement(dict(observables or {}), dict(invariants or {}))
+    measurement.check(w0, problem)
+    watch = Watch(stops, jnp.zeros((), trees.dtype(params)), w0, problem)
+    setting = _Setting(problem, stepper, static, watch)
+    budgets = tuple(s for s in stops if isinstance(s, Budget))
+    save = Save.log() if save is None else save
+    loop = _Loop(setting, save, int(num_steps), budgets)
+    position = loop.begin(measurement, params)
+    with ProgressLine(stepper.name, num_steps * float(stepper.eta), progress) as line:
+        position = loop.run(position, line)
+    origin = Origin(problem, stepper, {"num_steps": int(num_steps)})
+    return conclude(loop.finish(position, origin), throw)
+
+
+class _Setting(eqx.Module):
+    """All that the compiled loop rests on besides where it stands."""
+
+    problem: Problem
+    stepper: Stepper
+    static: Params
+    watch: Watch
+
+    def is_met(self, k: Any, w: Params) -> Any:
+        """Whether any stop is met after k steps."""
+        if not self.watch.stops:
+            return jnp.asarray(False)
+        full = eqx.combine(w, self.static)
+        t = (k * self.stepper.eta).astype(trees.dtype(w))
+        return jnp.min(self.watch.margins(t, full, self.problem)) <= 0
+
+
+class _Iterate(eqx.Module):
+    """Where the method stands."""
+
+    k: Any
+    w: Params
+    state: Any
+    # The next iterate is not finite; w is the last one that is.
+    broken: Any
+    stopped: Any
+
+
+@eqx.filter_jit
+def _advance(
+    setting: _Setting, now: _Iterate, due: Any, k_end: Any
+) -> tuple[_Iterate, Params]:
+    """Step until k_end, a stop or a non-finite iterate; keep the iterates at `due`."""
+
+    def go_on(carry: tuple[_Iterate, Any, Params]) -> Any:
+        now, _, _ = carry
+        return (now.k < k_end) & ~now.broken & ~now.stopped
+
+    def body(carry: tuple[_Iterate, Any, Params]) -> tuple[_Iterate, Any, Params]:
+        now, num, saved = carry
+        grad = setting.problem.grad(eqx.combine(now.w, setting.static))
+        w, state = setting.stepper.step(setting.problem, now.w, grad, now.state)
+        broken = ~trees.all_finite(w)
+        keep = lambda a, b: jnp.where(broken, b, a)  # noqa: E731
+        k = jnp.where(broken, now.k, now.k + 1)
+        new = _Iterate(
+            k=k,
+            w=jax.tree.map(keep, w, now.w),
+            state=jax.tree.map(keep, state, now.state),
+            broken=broken,
+            stopped=~broken & setting.is_met(k, w),
+        )
+        is_due = ~broken & (k == due[num])
+        saved = jax.tree.map(
+            lambda s, x: s.at[num].set(jnp.where(is_due, x, s[num])), saved, new.w
+        )
+        return new, num + is_due, saved
+
+    saved = jax.tree.map(lambda x: jnp.zeros((len(due), *x.shape), x.dtype), now.w)
+    now, _, saved = jax.lax.while_loop(go_on, body, (now, jnp.zeros((), int), saved))
+    return now, saved
+
+
+@dataclasses.dataclass(frozen=True)
+class _Position:
+    """Everything the run has so far."""
+
+    now: _Iterate
+    record: Record
+    # How many of the scheduled steps are saved.
+    num_scheduled: int
+    end: tuple[Outcome, str] | None
+    budget: int
+    seconds: float
+    compile_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """The host's side: stretch after stretch until the run ends."""
+
+    setting: _Setting
+    save: Save
+    num_steps: int
+    budgets: tuple[Budget, ...]
+
+    def begin(self, measurement: Measurement, params: Params) -> _Position:
+        """Measure w0, compile, and stand at step 0."""
+        clock = time.perf_counter()
+        setting, save = self.setting, self.save
+        record = Record(measurement, setting.static, save.keep_params, save.max_bytes)
+        record = self._added(record, np.zeros(1, int), _lead(params))
+        speed = float(record.blocks[0]["grad_norm"][0])
+        no, state = jnp.asarray(False), setting.stepper.init(params)
+        zero = jnp.zeros((), int)
+        now = _Iterate(zero, params, jax.tree.map(_strong, state), no, no)
+        end = end_at_start(record, setting.watch, speed)
+        position = _Position(now, record, 0, end, FIRST_BUDGET, 0.0, 0.0)
+        if end is None:
+            window, _ = self._window(position)
+            jax.block_until_ready(_advance(setting, now, window, zero))
+        seconds = time.perf_counter() - clock
+        return dataclasses.replace(position, compile_seconds=seconds)
+
+    def run(self, position: _Position, line: ProgressLine) -> _Position:
+        """Stretch after stretch until the run ends."""
+        try:
+            while position.end is None:
+                position = self._stretch(position)
+                last = position.record.blocks[-1]
+                line.update(
+                    int(position.now.k) * float(self.setting.stepper.eta),
+                    loss=float(last["loss"][-1]),
+                    grad=float(last["grad_norm"][-1]),
+                )
+        except KeyboardInterrupt:
+            return dataclasses.replace(position, end=(Outcome.interrupted, ""))
+        return position
+
+    def _window(self, position: _Position) -> tuple[Any, int]:
+        eta = float(self.setting.stepper.eta)
+        schedule = self.save.indices(self.num_steps, eta)
+        now = position.now
+        num_bytes = trees.size(now.w) * trees.dtype(now.w).itemsize
+        window, count = next_window(schedule, position.num_scheduled, num_bytes)
+        return jnp.asarray(window), count
+
+    def _stretch(self, position: _Position) -> _Position:
+        clock = time.perf_counter()
+        k = int(position.now.k)
+        used = [b for b in self.budgets if b.used_up(position.seconds, k)]
+        if used:
+            return dataclasses.replace(position, end=(used[0].outcome, ""))
+        left = [b.steps_left(k) for b in self.budgets]
+        budget = min([position.budget, *(n for n in left if n is not None)])
+        window, count = self._window(position)
+        k_end = min(k + budget, int(window[-1]))
+        now, saved = _advance(self.setting, position.now, window, jnp.asarray(k_end))
+        steps = np.asarray(window)[:count]
+        steps = steps[steps <= int(now.k)]
+        saved = jax.tree.map(lambda x: x[: len(steps)], saved)
+        record = self._added(position.record, steps, saved)
+        seconds = time.perf_counter() - clock
+        return dataclasses.replace(
+            position,
+            now=now,
+            record=record,
+            num_scheduled=position.num_scheduled + len(steps),
+            end=self._end(now),
+            budget=next_budget(position.budget, seconds),
+            seconds=position.seconds + seconds,
+        )
+
+    def _end(self, now: _Iterate) -> tuple[Outcome, str] | None:
+        problem, watch = self.setting.problem, self.setting.watch
+        w = eqx.combine(now.w, self.setting.static)
+        if now.stopped:
+            return watch.met(now.k * self.setting.stepper.eta, w, problem), ""
+        if now.broken:
+            where = f"step {int(now.k) + 1}"
+            if trees.norm(now.w) > _FAR:
+                return Outcome.blow_up, where
+            if not trees.all_finite(problem.grad(w)):
+                return Outcome.nonfinite_grad, where
+            return Outcome.nonfinite_state, where
+        return (Outcome.reached_end, "") if now.k >= self.num_steps else None
+
+    def _added(self, record: Record, steps: Any, ws: Params) -> Record:
+        ts = (steps * float(self.setting.stepper.eta)).astype(trees.dtype(ws))
+        return record.add(self.setting.problem, ts, ws, None)
+
+    def finish(self, position: _Position, origin: Origin) -> Trajectory:
+        """The trajectory that a position amounts to."""
+        record, now = position.record, position.now
+        k, stepper = int(now.k), self.setting.stepper
+        if k * float(stepper.eta) > record.blocks[-1]["ts"][-1]:
+            record = self._added(record, np.asarray([k]), _lead(now.w))
+        stats = {
+            "num_steps": k,
+            "num_accepted": k,
+            "num_rejected": 0,
+            "num_rejected_by_guard": 0,
+            "num_gradients": k * (1 + self.setting.watch.num_gradients),
+            "num_gradients_saving": record.num_points,
+            "num_losses": 0,
+            "num_hvps": 0,
+            "seconds": position.seconds,
+            "compile_seconds": position.compile_seconds,
+        }
+        plan = Plan(stepper.name, "the caller's discrete method")
+        assert position.end is not None
+        return assemble(record, position.end, stats, plan, origin, position)
+
+
+def _lead(w: Params) -> Params:
+    return jax.tree.map(lambda x: x[None], w)
+
+
+def _strong(x: Any) -> Any:
+    # A weakly typed leaf would compile the first stretch apart from the others.
+    return jax.lax.convert_element_type(x, jnp.result_type(x))
