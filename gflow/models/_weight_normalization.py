@@ -168,7 +168,7 @@ class WeightNormalized(eqx.Module):
         `A` of shape (M, N), `y` (M,).
         """
         radial = "log_radius" if self.kind == "exponential" else "radius"
-        rates = {radial: jnp.ones(()), "direction": self.kappa}
+        rates = {radial: 1.0, "direction": float(self.kappa)}
         return EmpiricalRisk(self, *checked_data(self.net, A, y), rates=rates)
 
     def effective_init(self, w0: dict[str, Any], radius: ArrayLike) -> Halves:

@@ -197,8 +197,8 @@ class _Loop:
         end = end_at_start(record, setting.watch, speed)
         position = _Position(now, record, 0, end, FIRST_BUDGET, 0.0, 0.0)
         if end is None:
-            window, _ = self._window(position)
-            jax.block_until_ready(_advance(setting, now, window, zero))
+            due = jnp.asarray(self._window(position)[0])
+            jax.block_until_ready(_advance(setting, now, due, zero))
         seconds = time.perf_counter() - clock
         return dataclasses.replace(position, compile_seconds=seconds)
 
@@ -222,8 +222,7 @@ class _Loop:
         schedule = self.save.indices(self.num_steps, eta)
         now = position.now
         num_bytes = trees.size(now.w) * trees.dtype(now.w).itemsize
-        window, count = next_window(schedule, position.num_scheduled, num_bytes)
-        return jnp.asarray(window), count
+        return next_window(schedule, position.num_scheduled, num_bytes)
 
     def _stretch(self, position: _Position) -> _Position:
         clock = time.perf_counter()
@@ -235,10 +234,11 @@ class _Loop:
         budget = min([position.budget, *(n for n in left if n is not None)])
         window, count = self._window(position)
         k_end = min(k + budget, int(window[-1]))
-        now, saved = _advance(self.setting, position.now, window, jnp.asarray(k_end))
-        steps = np.asarray(window)[:count]
+        due, end = jnp.asarray(window), jnp.full_like(position.now.k, k_end)
+        now, saved = _advance(self.setting, position.now, due, end)
+        steps = window[:count]
         steps = steps[steps <= int(now.k)]
-        saved = jax.tree.map(lambda x: x[: len(steps)], saved)
+        saved = jax.tree.map(lambda x: np.asarray(x)[: len(steps)], saved)
         record = self._added(position.record, steps, saved)
         seconds = time.perf_counter() - clock
         return dataclasses.replace(
