@@ -1,16 +1,19 @@
 """How the gradient goes with the loss, and steps with the flow."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from ..diagnostics import Lojasiewicz
 from ..trajectory import Trajectory
 
 
 def plot_convergence(
-    trajectory: Trajectory, ax: Axes, *, fit: Any = None, loss_min: float = 0.0
+    trajectory: Trajectory,
+    ax: Axes,
+    *,
+    fit: Lojasiewicz | None = None,
+    loss_min: float = 0.0,
 ) -> Axes:
     """Gradient norm against loss gap, both logarithmic; its slope is the exponent θ.
 
@@ -18,15 +21,17 @@ def plot_convergence(
 
     - `trajectory`: a flow or a discrete run.
     - `ax`: where to draw; returned.
-    - `fit`: a `gflow.diagnostics.Lojasiewicz` of it, drawn as ‖∇L‖ = c (L - L*)^θ.
-    - `loss_min`: L*, as given to the fit.
+    - `fit`: `gflow.diagnostics.lojasiewicz` of it: ‖∇L‖ = c (L - L*)^θ is drawn over
+        the gaps that it rests on, and its L* is taken.
+    - `loss_min`: L*, if there is no fit.
     """
+    loss_min = loss_min if fit is None else fit.loss_min
     gap = trajectory.observed["loss"] - loss_min
     norm = trajectory.observed["grad_norm"]
     shown = (gap > 0) & (norm > 0)
     ax.plot(gap[shown], norm[shown], ".", label="run")
     if fit is not None:
-        ends = np.array([np.min(gap[shown]), np.max(gap[shown])])
+        ends = np.array(fit.gaps)
         text = f"θ = {fit.theta:.3g}, R² = {fit.r_squared:.4f}"
         ax.plot(ends, fit.c * ends**fit.theta, "--", label=text)
         ax.legend()

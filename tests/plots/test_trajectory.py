@@ -49,15 +49,13 @@ def test_drift_peaks_at_the_number_reported(run: gf.Trajectory):
 
 
 def test_convergence_draws_run_and_fit(run: gf.Trajectory):
-    """The line is c (L - L*)^θ through both ends of the data."""
-
-    class Fit:
-        theta, c, r_squared = 0.5, 2.0, 1.0
-
+    """The line is c (L - L*)^θ between the gaps that the fit rests on."""
+    fit = gf.diagnostics.lojasiewicz(run)
     _, (ax,) = panels()
-    plot_convergence(run, ax, fit=Fit())
+    plot_convergence(run, ax, fit=fit)
     x, y = map(np.asarray, ax.lines[1].get_data())
-    np.testing.assert_allclose(y, 2.0 * np.sqrt(x))
+    np.testing.assert_allclose(x, fit.gaps)
+    np.testing.assert_allclose(y, fit.c * x**fit.theta)
 
 
 def test_comparison_sorts_and_draws_its_slope():
