@@ -173,7 +173,8 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     ) -> Any:
         # A step clipped to the end of a stretch passed its test with room to spare:
         # go on with the size wanted before the clip.
-        grown = jnp.where(h < old.dt, jnp.maximum(proposed, old.dt), proposed)
+        clipped = accepted & (h < old.dt)
+        grown = jnp.where(clipped, jnp.maximum(proposed, old.dt), proposed)
         grown = jnp.where(
             accepted & (old.brake > 0), jnp.minimum(grown, _BRAKE * old.dt), grown
         )
