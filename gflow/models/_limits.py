@@ -59,7 +59,9 @@ def diagonal_limit(
     gives it, with positive weights.
 
     **Raises:** `ValueError` if the model is layerwise or separately normalized, a
-    weight is not positive, x64 is off, or nothing interpolates the data.
+    weight is not positive, x64 is off, or no interpolator is found: because there is
+    none, or because effective weights below about e^-200 (L = 2) or e^-60 (L ≥ 3) are
+    more than float64 resolves.
 
     **Cost:** some 30 Newton steps, each a QR factorization of N x M, and fifty times
     that with weight normalization; no gradients.
@@ -110,7 +112,8 @@ def _limit(
     if not residual < 1e-8:
         raise ValueError(
             f"no interpolator found, relative residual {residual:.1e}: is y in the "
-            "range of A, and for an unsigned net the image of some x >= 0?"
+            "range of A (and A x = y solvable with x >= 0, if the net is unsigned), "
+            "and is kappa r^2 below some hundreds?"
         )
     return DiagonalLimit(
         x=signed_x,
@@ -142,6 +145,9 @@ def _plain_limit(B: Array, y: Array, log_w0: Array, depth: int) -> Array:
     solution a step crosses decades of x at once.
     """
     sign = 1.0 if depth <= 2 else -1.0
+    # Where log dx/ds is cut off below its largest: entries of x that round-off hides
+    # still have to find their place at L = 2, and at L ≥ 3 they only spoil the solve.
+    floor = -460.0 if depth <= 2 else -55.0
     eps = jnp.finfo(y.dtype).eps
 
     def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -150,7 +156,7 @@ def _plain_limit(B: Array, y: Array, log_w0: Array, depth: int) -> Array:
         # In units of the largest slope, so that weights that underflow still move; and
         # floored, so that one that underflows beside others does not divide by zero.
         top = jnp.max(log_slope)
-        root = jnp.exp(0.5 * jnp.maximum(log_slope - top, -460.0))
+        root = jnp.exp(0.5 * jnp.maximum(log_slope - top, floor))
         order = jnp.argsort(-root)
         basis, factor = jnp.linalg.qr((root[:, None] * B.T)[order])
         rest = y - B @ x
@@ -171,7 +177,8 @@ def _plain_limit(B: Array, y: Array, log_w0: Array, depth: int) -> Array:
 
     inf = jnp.asarray(jnp.inf, y.dtype)
     z0 = 2 * log_w0 if depth == 2 else jnp.exp((2 - depth) * log_w0)
-    z = jax.lax.while_loop(unfinished, step, (z0, inf, inf, inf, jnp.asarray(0)))[0]
+    state = (z0, inf, inf, inf, jnp.asarray(0))
+    z = jax.lax.while_loop(unfinished, step, state)[0]
     return _link(z, depth)[0]
 
 
