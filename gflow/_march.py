@@ -34,7 +34,7 @@ from .trajectory import (
 _STEPS_PER_STRETCH, _STEPS_BYTES = 1024, 2**26
 # Time that grows by less than this factor over so many attempts will not get there.
 _STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
-# At a blow-up the state would move by its own size within this share of the time passed.
+# At a blow-up the state would move by its own size in this share of the time passed.
 _BLOW_UP_SHARE = 1e-12
 
 End = tuple[Outcome, str]
@@ -198,7 +198,9 @@ class March:
     def _num_bytes(self, checkpoint: Checkpoint) -> int:
         return trees.size(checkpoint.state) * self._dtype.itemsize
 
-    def _advance(self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any) -> Any:
+    def _advance(
+        self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any
+    ) -> Any:
         num_steps = _STEPS_BYTES // self._num_bytes(checkpoint)
         num_steps = int(np.clip(num_steps, 1, _STEPS_PER_STRETCH))
         saves_steps = self.save.kind == "steps"
@@ -217,7 +219,7 @@ class March:
         return record.add(self.setting.problem, ts, flow.params(states), energies)
 
     def _judged(self, position: Position, result: Any, fired: bool) -> Position:
-        """The position with its end, if diffrax's result or the look of things is one."""
+        """The position with its end, if diffrax's result or its look is one."""
         end: End | None = None
         if fired:
             at, w = position.checkpoint, self._full(position.checkpoint)
@@ -298,5 +300,4 @@ def _counts(guard: GuardState) -> tuple[Any, ...]:
 
 def _fresh(ts: Any, after: float) -> Any:
     """Which saved steps are new: diffrax pads with inf and may repeat the last one."""
-    increasing = np.diff(ts, prepend=after) > 0
-    return np.isfinite(ts) & increasing
+    return np.isfinite(ts) & (ts > np.concatenate([[after], ts[:-1]]))

@@ -53,12 +53,12 @@ class Setting(eqx.Module):
             # the trajectory that it audits.
             return optx.rms_norm(flow.params(scaled_error))
 
-        return Guard(
-            controller(self.rtol, self.atol, norm),
-            loss,
-            flow.monotone,
-            self.loss_scale,
-            jnp.asarray(budget),
+        return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
+            inner=controller(self.rtol, self.atol, norm),
+            loss=loss,
+            monotone=flow.monotone,
+            loss_scale=self.loss_scale,
+            budget=jnp.asarray(budget),
         )
 
     def event(self) -> diffrax.Event | None:
@@ -136,7 +136,9 @@ def advance(
         solver_state=checkpoint.solver_state,
         controller_state=checkpoint.controller_state,
     )
-    assert solution.ts is not None and solution.ys is not None
+    assert isinstance(solution.controller_state, GuardState)
+    assert solution.ts is not None
+    assert solution.ys is not None
     reached = Checkpoint(
         solution.ts[1][0],
         jax.tree.map(lambda x: x[0], solution.ys[1]),

@@ -41,9 +41,9 @@ class Lojasiewicz:
     def __repr__(self) -> str:
         """The fit in a paragraph."""
         return (
-            f"Łojasiewicz: ‖∇L‖ = {self.c:.3g} (L - {self.loss_min:.3g})^{self.theta:.3f}"
-            f", R² = {self.r_squared:.5f}, over {self.num_points} points with loss gap "
-            f"{self.gaps[0]:.2e} to {self.gaps[1]:.2e}, "
+            f"Łojasiewicz: ‖∇L‖ = {self.c:.3g} (L - {self.loss_min:.3g})"
+            f"^{self.theta:.3f}, R² = {self.r_squared:.5f}, over {self.num_points} "
+            f"points with loss gap {self.gaps[0]:.2e} to {self.gaps[1]:.2e}, "
             f"t = {self.window[0]:.4g} to {self.window[1]:.4g}"
         )
 
@@ -164,9 +164,9 @@ def _tail(
     usable = (gap > 100 * eps * abs(loss_min)) & (trajectory.observed["grad_norm"] > 0)
     if usable.sum() < _LEAST_POINTS:
         raise ValueError(
-            f"only {usable.sum()} saved points have a loss above loss_min = {loss_min:g}"
-            f" by more than round-off; {_LEAST_POINTS} are needed (save more, or is "
-            "loss_min above the infimum?)"
+            f"only {usable.sum()} saved points have a loss above loss_min = "
+            f"{loss_min:g} by more than round-off; {_LEAST_POINTS} are needed (save "
+            "more, or is loss_min above the infimum?)"
         )
     least = gap[usable].min()
     used = usable & (gap <= 10**_DECADES * least)

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
+from jaxtyping import Array, Float
 
-from .._types import Params, Scalar
+from .._types import Params
 from ..problem import Problem
 
 
@@ -37,8 +38,8 @@ class Flow(eqx.Module):
         """The parameter leaves in a state."""
 
     @abc.abstractmethod
-    def energy(self, state: Any) -> Scalar:
-        """The loss dropped so far, as the law integrates it."""
+    def energy(self, state: Any) -> Float[Array, "..."]:
+        """The loss dropped so far, as the law integrates it; also of stacked states."""
 
     @abc.abstractmethod
     def velocity(self, problem: Problem, w: Params) -> Params:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _trees as trees
-from .._types import Params, Scalar
+from .._types import Params
 from ..problem import Problem
 from ._flow import Flow
 
@@ -17,7 +17,7 @@ class FlowState(eqx.Module):
     """Parameters, and the energy ∫ ‖∇L‖²_{G^-1} dt that they have given up."""
 
     w: Params
-    energy: Float[Array, ""]
+    energy: Float[Array, "..."]
 
 
 class GradientFlow(Flow):
@@ -60,7 +60,7 @@ class GradientFlow(Flow):
         """w."""
         return state.w
 
-    def energy(self, state: FlowState) -> Scalar:
+    def energy(self, state: FlowState) -> Float[Array, "..."]:
         """∫ ‖∇L‖²_{G^-1} dt."""
         return state.energy
 

@@ -86,7 +86,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return self.inner.atol
 
     @property
-    def norm(self) -> Any:
+    def norm(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The wrapped controller's."""
         return self.inner.norm
 
@@ -106,9 +106,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         error_order: Any,
     ) -> tuple[Any, GuardState]:
         """The wrapped controller's first step, with the counters at zero."""
-        tnext, inner = self.inner.init(
-            terms, t0, t1, y0, dt0, args, func, error_order
-        )
+        tnext, inner = self.inner.init(terms, t0, t1, y0, dt0, args, func, error_order)
         zero, true = jnp.zeros((), int), jnp.asarray(True)
         # A first guess that is not finite or not positive (a gradient that is zero or
         # has just one tiny entry) is replaced by the whole stretch and tried.
@@ -157,8 +155,13 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             was_finite=jnp.where(accepted, old.was_finite, finite),
             was_refused=jnp.where(accepted, old.was_refused, refused),
         )
-        return accepted, t_start, t_start + dt, jump, state, self._result(
-            state, t_start, result
+        return (
+            accepted,
+            t_start,
+            t_start + dt,
+            jump,
+            state,
+            self._result(state, t_start, result),
         )
 
     def _rises(self, before: Scalar, after: Scalar) -> Any:
@@ -169,7 +172,13 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return after > before + slack
 
     def _next_dt(
-        self, old: GuardState, h: Any, proposed: Any, accepted: Any, finite: Any, refused: Any
+        self,
+        old: GuardState,
+        h: Any,
+        proposed: Any,
+        accepted: Any,
+        finite: Any,
+        refused: Any,
     ) -> Any:
         # A step clipped to the end of a stretch passed its test with room to spare:
         # go on with the size wanted before the clip.
@@ -189,6 +198,4 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         # Below two units in the last place of t the step's own length is lost.
         info = jnp.finfo(jnp.result_type(t))
         too_short = state.dt <= jnp.maximum(2 * info.eps * jnp.abs(t), info.tiny)
-        return diffrax.RESULTS.where(
-            too_short, diffrax.RESULTS.dt_min_reached, result
-        )
+        return diffrax.RESULTS.where(too_short, diffrax.RESULTS.dt_min_reached, result)

@@ -18,11 +18,13 @@ def choose(solver: diffrax.AbstractSolver[Any] | None) -> tuple[Any, Plan]:
     |---|---|---|
     | nothing | Tsit5 | explicit and of order 5: cheapest while the flow is not stiff |
     | a solver with an error estimate | that solver | chosen by the caller |
-    | a solver without | that solver in `diffrax.HalfSolver` | its steps can be adapted |
+    | a solver without | that solver in `diffrax.HalfSolver` | steps can adapt |
     """
     if solver is None:
         tsit5 = diffrax.Tsit5()
-        return tsit5, Plan("Tsit5", "explicit, order 5: the default for non-stiff flows")
+        return tsit5, Plan(
+            "Tsit5", "explicit, order 5: the default for non-stiff flows"
+        )
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
@@ -47,7 +49,7 @@ def num_gradients(solver: Any, num_attempts: int) -> int | None:
     """
     if not isinstance(solver, diffrax.AbstractERK):
         return None
-    tableau = solver.tableau
+    tableau: Any = solver.tableau
     if tableau.fsal:
         return 2 + 1 + (tableau.num_stages - 1) * num_attempts
     return 2 + tableau.num_stages * num_attempts

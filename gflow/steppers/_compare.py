@@ -116,14 +116,16 @@ def _gap(flow: Trajectory, run: Trajectory) -> Gap:
         raise ValueError("compare: the discrete run kept no parameters (Save)")
     num = int(np.searchsorted(run.ts, flow.ts[-1] * (1 + 1e-12), side="right"))
     if num < 2:
-        raise ValueError("compare: the discrete run's first step is past the flow's end")
+        raise ValueError(
+            "compare: the discrete run's first step is past the flow's end"
+        )
     ts = run.ts[:num]
     aligned, index = _aligned(flow, ts)
     problem = flow.origin.problem
     w_flow = jax.tree.map(lambda x: x[index], _params(aligned.ws))
     w_steps = jax.tree.map(lambda x: x[:num], _params(run.ws))
-    difference = jax.tree.map(lambda a, b: a - b, w_steps, w_flow)
-    squares = [np.sum(x.reshape(num, -1) ** 2, axis=1) for x in jax.tree.leaves(difference)]
+    difference = jax.tree.map(lambda a, b: (a - b).reshape(num, -1), w_steps, w_flow)
+    squares = [np.sum(x**2, axis=1) for x in jax.tree.leaves(difference)]
     static = trees.split(flow.w0)[1]
     return Gap(
         name=run.origin.law_name,

@@ -80,7 +80,9 @@ def iterate(
     ```
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"problem must be a gflow Problem, not {type(problem).__name__}")
+        raise TypeError(
+            f"problem must be a gflow Problem, not {type(problem).__name__}"
+        )
     params, static = problem.split(w0)
     if not num_steps >= 1 or num_steps != int(num_steps):
         raise ValueError(f"num_steps must be a whole number >= 1, not {num_steps!r}")

@@ -37,7 +37,9 @@ class Measurement(eqx.Module):
         return {
             "loss": loss,
             "grad_norm": trees.norm(grad),
-            "observed": {n: jnp.asarray(f(t, w, problem)) for n, f in self.observables.items()},
+            "observed": {
+                n: jnp.asarray(f(t, w, problem)) for n, f in self.observables.items()
+            },
             "invariants": {n: jnp.asarray(h(w)) for n, h in self.invariants.items()},
             "scales": {n: jnp.linalg.norm(jnp.ravel(f(w))) for n, f in scales.items()},
         }
@@ -93,7 +95,9 @@ class Record:
         """How many points are saved."""
         return sum(len(block["ts"]) for block in self.blocks)
 
-    def add(self, problem: Problem, ts: Any, ws: Params, energy: Any | None) -> "Record":
+    def add(
+        self, problem: Problem, ts: Any, ws: Params, energy: Any | None
+    ) -> "Record":
         """The record with points (ts, ws) measured and added; ws leads with time."""
         if len(ts) == 0:
             return self
@@ -166,8 +170,10 @@ class Record:
         return {**out, "ws": eqx.combine(ws, self.static)}
 
 
-def end_at_start(record: Record, watch: Watch, speed: float) -> tuple[Outcome, str] | None:
-    """How a run ends before it begins, from its first point; None if it can begin."""
+def end_at_start(
+    record: Record, watch: Watch, speed: float
+) -> tuple[Outcome, str] | None:
+    """How a run ends before it begins, by its first point; None if it can begin."""
     first = record.blocks[0]
     if not np.isfinite(first["loss"][0]):
         return Outcome.nonfinite_loss, "at w0"

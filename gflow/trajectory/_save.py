@@ -35,12 +35,16 @@ class Save:
             raise ValueError("Save.at needs finite times in increasing order")
 
     @classmethod
-    def log(cls, num: int = 200, *, first: float | None = None, **kwargs: Any) -> "Save":
+    def log(
+        cls, num: int = 200, *, first: float | None = None, **kwargs: Any
+    ) -> "Save":
         """Save at `num` log-spaced times from `first` (default 1e-6 t1) to t1."""
         return cls("log", num=num, first=first, **kwargs)
 
     @classmethod
-    def at(cls, times: Sequence[float] | Float[np.ndarray, " k"], **kwargs: Any) -> "Save":
+    def at(
+        cls, times: Sequence[float] | Float[np.ndarray, " k"], **kwargs: Any
+    ) -> "Save":
         """Save at the given increasing times (those past t1 are left out)."""
         return cls("at", times=tuple(float(t) for t in times), **kwargs)
 

@@ -140,7 +140,7 @@ class Watch(eqx.Module):
         self.first = tuple(margin for _, margin in measured)
 
     def margins(self, t: Any, w: Params, problem: Problem) -> Any:
-        """Each margin as a share of its value at the start: 1 at first, 0 at the stop."""
+        """Each margin as a share of its value at the start: 1 there, 0 at the stop."""
         parts = zip(self.stops, self.references, self.first, strict=True)
         shares = [s.margin(t, w, problem, r) / first for s, r, first in parts]
         return jnp.stack(shares).astype(trees.dtype(w))

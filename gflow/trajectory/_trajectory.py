@@ -106,19 +106,18 @@ class Trajectory:
 
     def __repr__(self) -> str:
         """All evidence, a line each."""
+        ts, loss, grad = self.ts, self.observed["loss"], self.observed["grad_norm"]
         lines = [
             f"{self.origin.law_name}: {self.verdict}",
             f"  plan      {self.plan.solver}: {self.plan.reason}",
-            f"  saved     {len(self.ts)} points, t = {self.ts[0]:.4g} to {self.ts[-1]:.6g}",
-            f"  loss      {self.observed['loss'][0]:.6g} -> {self.observed['loss'][-1]:.6g}"
-            f", gradient norm {self.observed['grad_norm'][0]:.4g}"
-            f" -> {self.observed['grad_norm'][-1]:.4g}",
+            f"  saved     {len(ts)} points, t = {ts[0]:.4g} to {ts[-1]:.6g}",
+            f"  loss      {loss[0]:.6g} -> {loss[-1]:.6g}, "
+            f"gradient norm {grad[0]:.4g} -> {grad[-1]:.4g}",
             f"  cost      {_cost(self.stats)}",
         ]
         if self.energy_defect is not None:
-            lines.append(
-                f"  energy    balance defect {self.energy_defect:.2e} of the loss dropped"
-            )
+            defect = f"{self.energy_defect:.2e} of the loss dropped"
+            lines.append(f"  energy    balance defect {defect}")
         lines += [f"  invariant {name}: {_drift(d)}" for name, d in self.drift.items()]
         lines += [f"  note      {note}" for note in self.notes]
         versions = ", ".join(f"{k} {v}" for k, v in self.versions.items())
@@ -127,17 +126,15 @@ class Trajectory:
 
 
 def _cost(stats: dict[str, Any]) -> str:
-    gradients = stats["num_gradients"]
-    counted = "gradients not counted by this solver" if gradients is None else f"{gradients} gradients"
     parts = [f"{stats['num_accepted']} steps"]
     if stats["num_rejected"]:
         guard = stats["num_rejected_by_guard"]
         parts.append(f"{stats['num_rejected']} rejected ({guard} for raising the loss)")
-    parts += [counted, f"{stats['num_hvps']} Hessian-vector products"]
-    return (
-        ", ".join(parts)
-        + f"; {stats['seconds']:.3g} s + {stats['compile_seconds']:.3g} s compiling"
-    )
+    gradients = stats["num_gradients"]
+    counted = "not counted by this solver" if gradients is None else gradients
+    parts += [f"gradients {counted}", f"Hessian-vector products {stats['num_hvps']}"]
+    took, compiling = stats["seconds"], stats["compile_seconds"]
+    return ", ".join(parts) + f"; {took:.3g} s + {compiling:.3g} s compiling"
 
 
 def _drift(drift: Drift) -> str:
