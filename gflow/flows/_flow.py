@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
-from jaxtyping import Array, Float
+import numpy as np
 
 from .._types import Params
 from ..problem import Problem
@@ -38,7 +38,7 @@ class Flow(eqx.Module):
         """The parameter leaves in a state."""
 
     @abc.abstractmethod
-    def energy(self, state: Any) -> Float[Array, "..."]:
+    def energy(self, state: Any) -> Float[Array | np.ndarray, "..."]:
         """The loss dropped so far, as the law integrates it; also of stacked states."""
 
     @abc.abstractmethod

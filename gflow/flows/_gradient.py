@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import diffrax
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _trees as trees
@@ -60,7 +61,7 @@ class GradientFlow(Flow):
         """w."""
         return state.w
 
-    def energy(self, state: FlowState) -> Float[Array, "..."]:
+    def energy(self, state: FlowState) -> Float[Array | np.ndarray, "..."]:
         """∫ ‖∇L‖²_{G^-1} dt."""
         return state.energy
 
