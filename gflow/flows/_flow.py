@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import diffrax
 import equinox as eqx
 import numpy as np
+from jaxtyping import Array, Float
 
 from .._types import Params
 from ..problem import Problem
