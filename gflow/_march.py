@@ -34,8 +34,9 @@ from .trajectory import (
 _STEPS_PER_STRETCH, _STEPS_BYTES = 1024, 2**26
 # Time that grows by less than this factor over so many attempts will not get there.
 _STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
-# At a blow-up the state would move by its own size in this share of the time passed.
-_BLOW_UP_SHARE = 1e-12
+# At a blow-up the state would grow by its own size in this share of the time passed,
+# in units of the resolution of time.
+_BLOW_UP_ULPS = 4096
 
 End = tuple[Outcome, str]
 
@@ -233,6 +234,8 @@ class March:
             or result == diffrax.RESULTS.max_steps_reached
         ):
             end = (Outcome.step_underflow, str(diffrax.RESULTS[result]))
+        elif self._climbs(position):
+            end = (Outcome.ascent, f"no loss dropped in {position.num_attempts} steps")
         elif position.num_attempts - position.mark[0] >= _STALL_ATTEMPTS:
             growth = position.t - position.mark[1]
             if growth <= _STALL_GROWTH * position.t:
@@ -241,6 +244,19 @@ class March:
             mark = (position.num_attempts, position.t)
             position = dataclasses.replace(position, mark=mark)
         return dataclasses.replace(position, end=end)
+
+    def _climbs(self, position: Position) -> bool:
+        """Whether the guard refuses and refuses, and no loss has dropped since w0.
+
+        Each rise within round-off passes the guard, so that near t = 0, where time is
+        fine, a flow against the gradient creeps on and its step never underflows.
+        """
+        guard = position.checkpoint.controller_state
+        return (
+            position.num_attempts >= _STALL_ATTEMPTS
+            and int(guard.num_refused) > position.num_attempts // 100
+            and float(guard.loss) >= float(position.record.blocks[0]["loss"][0])
+        )
 
     def _full(self, checkpoint: Checkpoint) -> Params:
         return eqx.combine(
@@ -251,12 +267,16 @@ class March:
         """Why no step is short enough: tell the five causes apart."""
         checkpoint, setting = position.checkpoint, self.setting
         w = self._full(checkpoint)
-        speed = float(trees.norm(setting.flow.velocity(setting.problem, w)))
-        size = float(trees.norm(setting.flow.params(checkpoint.state)))
+        params = setting.flow.params(checkpoint.state)
+        velocity = setting.flow.velocity(setting.problem, w)
+        speed, size = float(trees.norm(velocity)), float(trees.norm(params))
+        # A state that falls into a singularity is as fast, but does not grow.
+        grows = float(trees.inner(params, velocity)) > 0
+        share = _BLOW_UP_ULPS * float(np.finfo(self._dtype).eps)
         detail = f"step {float(checkpoint.controller_state.dt):.1e}"
         if not np.isfinite(speed):
             return Outcome.nonfinite_grad, detail
-        if size < _BLOW_UP_SHARE * speed * max(position.t, 1e-300):
+        if grows and size < share * speed * max(position.t, 1e-300):
             return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
         if not checkpoint.controller_state.was_finite:
             return Outcome.nonfinite_state, detail
