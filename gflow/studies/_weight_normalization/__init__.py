@@ -1,0 +1,35 @@
+"""Weight normalization: Chou, Rauhut, Ward 2023 (arXiv 2305.05448).
+
+Diagonal linear nets under gradient flow, in plain and in polar coordinates: where the
+flows end, what they conserve, how fast they converge, how gradient descent compares,
+and where weight normalization helps and where it hurts.
+"""
+
+from collections.abc import Iterator
+
+from .._registry import WEIGHT_NORMALIZATION
+from .._study import ReportProgress, Study, StudyResult
+from ._convergence import convergence, descent
+from ._diabetes import diabetes
+from ._laws import effective_init, invariants
+from ._limits import p1_limits
+from ._maps import maps
+from ._settings import FULL, SMOKE, Settings
+from ._variants import deep_limits, signed_limits
+
+
+def _run(
+    settings: Settings, seed: int, progress: ReportProgress
+) -> Iterator[StudyResult]:
+    yield p1_limits(settings, progress)
+    yield signed_limits(settings, progress)
+    yield deep_limits(settings, progress)
+    yield effective_init(settings, progress)
+    yield invariants(settings, progress)
+    yield convergence(settings, progress)
+    yield descent(settings, progress)
+    yield maps(settings, seed, progress)
+    yield diabetes(settings, seed, progress)
+
+
+study = Study(WEIGHT_NORMALIZATION, smoke=SMOKE, full=FULL, run=_run)

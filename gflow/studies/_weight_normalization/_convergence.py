@@ -1,0 +1,177 @@
+"""Part 4: the rate at the end, and gradient descent beside the flow."""
+
+from typing import Any
+
+import numpy as np
+
+from ..._simulate import simulate
+from ...diagnostics import lojasiewicz, rate
+from ...flows import GradientFlow
+from ...models import DiagonalNet, WeightNormalized, sparse_p1
+from ...steppers import Comparison, compare, gradient_descent, iterate
+from ...trajectory import Save, Trajectory
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._runs import Model, run_to_limit
+from ._settings import Settings
+
+_T1 = 5.0
+_NUM_STEPS = (500, 1000, 2000, 4000)
+
+
+def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
+    """Łojasiewicz exponent and rate of the plain flow at depth 2."""
+    progress("Łojasiewicz exponent on P1")
+    data = sparse_p1()
+    model = DiagonalNet(data.A.shape[1])
+    run = run_to_limit(
+        model,
+        model.init(0.2),
+        data.A,
+        data.y,
+        settings,
+        residual=settings.residual,
+        save=Save.steps(),
+    )
+    found, speed = lojasiewicz(run), rate(run)
+    return StudyResult(
+        claims=(
+            Claim(
+                "rate-exponent",
+                "At depth 2 the Łojasiewicz exponent at the limit is 1/2.",
+                "Chou, Rauhut, Ward 2023: exponential decay of the loss for L = 2",
+                expected=0.5,
+                measured=found.theta,
+                tolerance=0.01,
+            ),
+            Claim(
+                "rate-exponential",
+                "The loss falls exponentially at the end, and at the rate c^2 that the "
+                "Łojasiewicz constant c implies.",
+                "Chou, Rauhut, Ward 2023; dL/dt = -c^2 L at exponent 1/2",
+                expected=found.c**2,
+                measured=speed.rate if speed.kind == "exponential" else float("nan"),
+                tolerance=0.05,
+                kind="relative",
+            ),
+        ),
+        dataset=_tail_dataset(run),
+        figures=(
+            Figure(
+                "rate",
+                "Plain flow on P1 from alpha = 0.2. Left: loss against time, whose "
+                "straight end is exponential decay. Right: gradient norm against loss; "
+                f"the dashed line has the fitted exponent {found.theta:.3f} "
+                f"(R^2 = {found.r_squared:.6f}).",
+                lambda dataset: _draw_rate(dataset, found.theta, found.c),
+            ),
+        ),
+        evidence={
+            "rate": repr(run),
+            "Łojasiewicz": f"{found!r}\n{speed!r}",
+        },
+    )
+
+
+def _tail_dataset(run: Trajectory) -> Any:
+    import xarray
+
+    return xarray.Dataset(
+        {
+            "rate_loss": ("rate_time", run.observed["loss"]),
+            "rate_grad_norm": ("rate_time", run.observed["grad_norm"]),
+        },
+        coords={"rate_time": run.ts},
+    )
+
+
+def _draw_rate(dataset: Any, theta: float, c: float) -> Any:
+    from ...plots import panels
+
+    figure, (left, right) = panels(2)
+    loss, grad = dataset["rate_loss"].values, dataset["rate_grad_norm"].values
+    left.plot(dataset.rate_time, loss)
+    left.set(yscale="log", xlabel="time t", ylabel="loss L")
+    left.set_title("Does the loss decay exponentially?")
+    right.plot(loss, grad, ".", label="flow")
+    ends = np.array([loss.min(), loss.max()])
+    right.plot(ends, c * ends**theta, "--", label=f"θ = {theta:.3f}")
+    right.set(xscale="log", yscale="log", xlabel="loss L", ylabel="gradient norm")
+    right.set_title("Which Łojasiewicz exponent?")
+    right.legend()
+    return figure
+
+
+def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
+    """Order of the gap between gradient descent and flow, plain and normalized."""
+    net = DiagonalNet(sparse_p1().A.shape[1])
+    models: dict[str, Model] = {
+        "plain": net,
+        f"kappa = {settings.kappa:g}": WeightNormalized(net, kappa=settings.kappa),
+    }
+    found: dict[str, Comparison] = {}
+    evidence: dict[str, str] = {}
+    for name, model in models.items():
+        progress(f"gradient descent beside the flow: {name}")
+        found[name], evidence[f"flow for gradient descent, {name}"] = _compare(
+            model, settings
+        )
+    claims = tuple(
+        Claim(
+            f"descent-order-{name.replace(' = ', '-')}",
+            f"Gradient descent departs from the flow at first order in eta: {name}.",
+            "backward error analysis",
+            expected=1.0,
+            measured=float("nan") if comparison.order is None else comparison.order,
+            tolerance=0.05,
+        )
+        for name, comparison in found.items()
+    )
+    return StudyResult(
+        claims=claims,
+        dataset=_gap_dataset(found),
+        figures=(
+            Figure(
+                "descent",
+                f"Distance between gradient descent and flow in parameters at t = "
+                f"{_T1:g}, against the step size; alpha = {settings.alpha:g}. The "
+                "dotted lines have slope 1.",
+                _draw_gap,
+            ),
+        ),
+        evidence=evidence | {f"gap, {n}": repr(c) for n, c in found.items()},
+    )
+
+
+def _compare(model: Model, settings: Settings) -> tuple[Comparison, str]:
+    data = sparse_p1()
+    problem, w0 = model.problem(data.A, data.y), model.init(settings.alpha)
+    save = Save.at(np.linspace(0, _T1, 11)[1:])
+    flow = simulate(problem, GradientFlow(), w0, _T1, rtol=settings.law_rtol, save=save)
+    runs = [
+        iterate(problem, gradient_descent(_T1 / n), w0, n, save=save)
+        for n in _NUM_STEPS
+    ]
+    return compare(flow, runs), repr(flow)
+
+
+def _gap_dataset(found: dict[str, Comparison]) -> Any:
+    import xarray
+
+    etas = [gap.eta for gap in next(iter(found.values())).gaps]
+    gaps = [[gap.params[-1] for gap in c.gaps] for c in found.values()]
+    return xarray.Dataset(
+        {"descent_gap": (("descent_method", "eta"), np.array(gaps))},
+        coords={"descent_method": list(found), "eta": etas},
+    )
+
+
+def _draw_gap(dataset: Any) -> Any:
+    from ...plots import panels, plot_comparison
+
+    figure, (ax,) = panels(1)
+    for method in dataset.descent_method.values:
+        gaps = dataset["descent_gap"].sel(descent_method=method).values
+        plot_comparison(dataset.eta.values, gaps, ax, label=str(method), order=1.0)
+    ax.set_title("How far are the steps from the flow?")
+    return figure

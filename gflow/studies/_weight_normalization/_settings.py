@@ -1,0 +1,67 @@
+"""What the weight-normalization study can be asked."""
+
+import dataclasses
+
+from .._config import Config, option
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Config):
+    """Settings; the defaults are the smoke scale."""
+
+    alphas: tuple[float, ...] = option(
+        (0.001, 0.01, 0.1, 0.2), help="initial scales alpha, w0 = alpha", above=0
+    )
+    kappas: tuple[float, ...] = option(
+        (0.5, 1.0, 5.0, 10.0), help="rate ratios kappa, angular over radial", above=0
+    )
+    depths: tuple[int, ...] = option(
+        (2, 3), help="depths L compared on random instances", at_least=2, at_most=6
+    )
+    sparsities: tuple[int, ...] = option(
+        (1, 3, 5), help="nonzero entries compared on random instances", at_least=1
+    )
+    alpha: float = option(0.1, help="initial scale where one is used", above=0)
+    kappa: float = option(5.0, help="rate ratio where one is used", above=0)
+    num_features: int = option(40, help="N of the random instances", at_least=2)
+    num_samples: int = option(20, help="M of the random instances", at_least=1)
+    num_instances: int = option(1, help="random instances a cell", at_least=1)
+    diabetes_samples: int = option(16, help="training patients", at_least=2, at_most=64)
+    diabetes_alphas: tuple[float, ...] = option(
+        (0.1,), help="initial scales on the diabetes data", above=0
+    )
+    diabetes_kappa: float = option(
+        5.0, help="kappa times the least l1 norm, on the diabetes data", above=0
+    )
+    t1: float = option(1e13, help="horizon, in units of flow time", above=0)
+    residual: float = option(
+        1e-12, help="relative residual at which a run to the limit stops", above=0
+    )
+    coarse_residual: float = option(
+        1e-6, help="the same on random instances and the diabetes data", above=0
+    )
+    rtol: float = option(1e-6, help="relative tolerance to the limit", above=0)
+    law_rtol: float = option(1e-9, help="relative tolerance for the laws", above=0)
+    max_steps: int = option(100_000, help="steps a run may take", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if max(self.sparsities) > self.num_features:
+            raise ValueError(
+                f"sparsities must be at most num_features = {self.num_features}"
+            )
+        if self.num_samples >= self.num_features:
+            raise ValueError(
+                "num_samples must be below num_features: nothing to select"
+            )
+
+
+SMOKE = Settings()
+FULL = Settings(
+    depths=(2, 3, 4),
+    sparsities=(1, 2, 3, 5, 8),
+    num_instances=5,
+    diabetes_samples=20,
+    diabetes_alphas=(0.001, 0.01, 0.1, 0.3),
+    coarse_residual=1e-8,
+)

@@ -1,0 +1,120 @@
+"""Part 2: signed vectors and deeper nets on P1's matrix."""
+
+import numpy as np
+
+from ...models import DiagonalNet, diagonal_limit, sparse_p1
+from .._claim import Claim
+from .._study import ReportProgress, StudyResult
+from ._runs import method_name, relative, run_to_limit, with_kappa, x_end
+from ._settings import Settings
+
+_SOURCE = "derived: dual of the potential that the flow minimizes"
+
+
+def signed_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
+    """The signed instance, x = u^2 - v^2 from u = v = 0.1."""
+    data = sparse_p1()
+    assert data.x_true is not None
+    x_true = data.x_true.copy()
+    x_true[17] *= -1
+    y = data.A @ x_true
+    net = DiagonalNet(x_true.size, signed=True)
+    claims: list[Claim] = []
+    evidence: dict[str, str] = {}
+    for kappa, l1_norm in ((None, 2.9370450), (5.0, 2.2427124)):
+        name = method_name(kappa)
+        progress(f"signed P1 to its limit: {name}")
+        model = with_kappa(net, kappa)
+        w0 = model.init(0.1)
+        run = run_to_limit(model, w0, data.A, y, settings, residual=settings.residual)
+        evidence[f"signed P1, {name}"] = repr(run)
+        x = x_end(model, run)
+        claims.append(
+            Claim(
+                f"signed-l1-{name.replace(' = ', '-')}",
+                f"l1 norm of the limit on the signed instance, {name}.",
+                _SOURCE,
+                expected=l1_norm,
+                measured=float(np.sum(np.abs(x))),
+                tolerance=1e-5,
+            )
+        )
+        if kappa is not None:
+            claims += _effective_claims(model, w0, run)
+    return StudyResult(claims=tuple(claims), evidence=evidence)
+
+
+def _effective_claims(model: object, w0: object, run: object) -> list[Claim]:
+    from ...models import WeightNormalized
+    from ...trajectory import Trajectory
+
+    assert isinstance(model, WeightNormalized)
+    assert isinstance(run, Trajectory)
+    radius = float(np.asarray(model.radius(run.w1)))
+    effective = model.effective_init(w0, radius)  # pyright: ignore[reportArgumentType]
+    return [
+        Claim(
+            "signed-radius",
+            "Squared norm of the weights at the signed limit, kappa = 5.",
+            _SOURCE,
+            expected=2.2428572,
+            measured=radius**2,
+            tolerance=1e-5,
+        ),
+        Claim(
+            "signed-effective-scale",
+            "Square of the effective initial weight, kappa = 5, alpha = 0.1.",
+            "derived: law of effective initialization",
+            expected=2.063417e-5,
+            measured=float(effective["u"][0]) ** 2,
+            tolerance=1e-4,
+            kind="relative",
+        ),
+    ]
+
+
+def deep_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
+    """Depth 3 from uneven weights, and the law of effective initialization.
+
+    The limit is reached late: at t = 1e3 the error under kappa = 10 is still 9e-5.
+    """
+    data = sparse_p1()
+    assert data.x_true is not None
+    net = DiagonalNet(data.x_true.size, depth=3)
+    alpha = 0.2 * np.linspace(0.5, 1.5, data.x_true.size)
+    claims: list[Claim] = []
+    evidence: dict[str, str] = {}
+    for kappa, expected in ((None, 0.0476199), (10.0, 2.90662e-6)):
+        name = method_name(kappa)
+        progress(f"depth 3 to its limit: {name}")
+        model = with_kappa(net, kappa)
+        w0 = model.init(alpha)
+        run = run_to_limit(
+            model, w0, data.A, data.y, settings, residual=settings.residual
+        )
+        evidence[f"depth 3, {name}"] = repr(run)
+        x = x_end(model, run)
+        limit = diagonal_limit(model, data.A, data.y, w0)
+        slug = name.replace(" = ", "-")
+        claims += [
+            Claim(
+                f"depth3-{slug}",
+                f"Limit of the depth-3 flow on P1 from uneven weights, {name}: "
+                "relative error to the sparse vector.",
+                _SOURCE,
+                expected=expected,
+                measured=relative(x, data.x_true),
+                tolerance=0.02,
+                kind="relative",
+            ),
+            Claim(
+                f"depth3-{slug}-oracle",
+                "The depth-3 flow ends where the invariants say: relative distance.",
+                _SOURCE,
+                expected=0.0,
+                measured=relative(x, np.asarray(limit.x)),
+                tolerance=1e-8,
+                kind="at_most",
+            ),
+        ]
+    return StudyResult(claims=tuple(claims), evidence=evidence)
