@@ -23,7 +23,7 @@ class _Bare(gf.Problem):
     """A problem whose loss no annotation checks before `split` does."""
 
     function: Callable[[Any], Any]
-    metric: None = None
+    metric: gf.Metric | None = None
 
     def loss(self, w: Any) -> Any:
         return self.function(w)
@@ -77,7 +77,7 @@ def test_a_loss_that_does_not_fit_is_told(
 ) -> None:
     """Wrong names, shapes and types show before anything is compiled."""
     with pytest.raises(error, match=words):
-        _Bare(loss).split(W)
+        _Bare(function=loss).split(W)
 
 
 def test_a_start_that_is_not_finite_is_told() -> None:

@@ -1,0 +1,98 @@
+"""The choice of solver, and what it costs."""
+
+from typing import Any, ClassVar
+
+import diffrax
+import equinox as eqx
+import jax
+import pytest
+from closed_forms import closed_form
+
+import gflow as gf
+from gflow.solvers import choose, num_gradients
+
+
+class _Counter:
+    """Counts on the host what compiled programs do."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+    def read(self) -> int:
+        jax.effects_barrier()
+        return self.count
+
+
+class _CountedFlow(gf.Flow):
+    """Gradient flow that tells each evaluation of its right side, as it is run."""
+
+    counter: _Counter = eqx.field(static=True)
+    monotone: ClassVar[bool] = True
+
+    def init(self, w0: Any) -> Any:
+        return gf.GradientFlow().init(w0)
+
+    def terms(self, static: Any) -> Any:
+        inner = gf.GradientFlow().terms(static)
+
+        def field(t: Any, state: Any, problem: gf.Problem) -> Any:
+            jax.debug.callback(self.counter)
+            return inner.vf(t, state, problem)
+
+        return diffrax.ODETerm(field)  # pyright: ignore[reportArgumentType]
+
+    def params(self, state: Any) -> Any:
+        return state.w
+
+    def energy(self, state: Any) -> Any:
+        return state.energy
+
+    def velocity(self, problem: gf.Problem, w: Any) -> Any:
+        return problem.velocity(w)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        diffrax.Tsit5(),
+        diffrax.Dopri5(),
+        diffrax.Dopri8(),
+        diffrax.Heun(),
+        diffrax.Bosh3(),
+    ],
+    ids=lambda solver: type(solver).__name__,
+)
+def test_gradients_are_counted_as_they_are_taken(solver: Any) -> None:
+    """The count of a run is that of its evaluations, rejected steps included."""
+    counter = _Counter()
+    form = closed_form("regression")
+    run = gf.simulate(
+        form.problem, _CountedFlow(counter), form.w0, 5.0, rtol=1e-5, solver=solver
+    )
+    # The speed at w0, which tells a stationary start, is one more look at the first
+    # gradient; the compiler shares it.
+    assert counter.read() - 1 == run.stats["num_gradients"]
+    assert run.stats["num_steps"] > 10
+    assert run.stats["num_losses"] == run.stats["num_steps"] + 1
+    assert run.stats["num_gradients_saving"] == len(run.ts)
+
+
+def test_default_is_told_with_its_reason() -> None:
+    """Tsit5 without a choice; a caller's choice is called that."""
+    solver, plan = choose(None)
+    assert isinstance(solver, diffrax.Tsit5)
+    assert plan.solver == "Tsit5"
+    assert "default" in plan.reason
+    assert choose(diffrax.Bosh3())[1].reason == "chosen by the caller"
+
+
+def test_a_solver_without_an_error_estimate_doubles_its_steps() -> None:
+    """Euler alone cannot be adapted; in HalfSolver it can, and is not counted."""
+    solver, plan = choose(diffrax.Euler())
+    assert isinstance(solver, diffrax.HalfSolver)
+    assert plan.solver == "HalfSolver(Euler)"
+    assert num_gradients(solver, 10) is None
+    assert num_gradients(diffrax.Kvaerno5(), 10) is None
