@@ -77,7 +77,7 @@ def test_new_numbers_do_not_compile_anew() -> None:
     traces = _Traces([0])
 
     def run(
-        scale: float, rate: float, threshold: float, t1: float, w: float, **tol: float
+        scale: float, rate: float, threshold: float, t1: float, w: float, **tol: Any
     ) -> int:
         before = traces[0]
         problem = gf.Objective(_Counted(jnp.asarray(scale), traces), rates=rate)
@@ -180,6 +180,11 @@ def test_misuse_is_told_before_the_run(
 ) -> None:
     """What was expected and what came, without compiling anything."""
     form = closed_form("quartic")
-    call = {"problem": form.problem, "w0": form.w0, "t1": 1.0, **arguments}
+    call: dict[str, Any] = {
+        "problem": form.problem,
+        "w0": form.w0,
+        "t1": 1.0,
+        **arguments,
+    }
     with pytest.raises(error, match=words):
         gf.simulate(flow=gf.GradientFlow(), **call)

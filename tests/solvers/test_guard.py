@@ -69,8 +69,8 @@ def test_guard_costs_no_step_where_it_is_not_needed(rtol: float) -> None:
 
 def test_step_at_the_size_that_failed_is_not_tried_again() -> None:
     """Every rejection is followed by a shorter step: no run is stuck at one."""
-    # A step that ends past t = 1 + 2⁻⁴⁰ rounds t0 + dt, so that the step made is
-    # shorter than the step wished for, as if it had been cut to the end of a stretch.
+    # t0 + dt is rounded, and so the step made may be shorter than the step wished for,
+    # as if it had been cut to the end of a stretch; it is rejected all the same.
     for rtol in (1e-3, 1e-5, 1e-7):
         run = regression(0.01, 0.02).simulate(rtol=rtol)
         assert run.stats["num_rejected"] < run.stats["num_accepted"] / 4
