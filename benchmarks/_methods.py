@@ -1,0 +1,178 @@
+"""Ways to integrate gradient flow to a fixed time, each with one knob."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, cast
+
+import diffrax
+import jax
+import numpy as np
+from _counting import Count, Counted
+from jax.flatten_util import ravel_pytree
+from scipy.integrate import solve_ivp
+
+import gflow as gf
+from gflow.models import DiagonalNet, WeightNormalized, sparse_p1
+
+# The ratio of absolute to relative tolerance that gflow defaults to, for everybody.
+_ATOL_SHARE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A flow, its horizon and its end, known to far more digits than are asked for.
+
+    `reference_spread` is the relative distance of two references by different methods.
+    """
+
+    name: str
+    problem: gf.Problem
+    w0: Any
+    t1: float
+    reference: np.ndarray
+    reference_spread: float
+
+    def error(self, w: np.ndarray) -> float:
+        """‖w - reference‖/‖reference‖ over all parameters, inf if not finite."""
+        with np.errstate(over="ignore"):
+            gap = float(np.linalg.norm(w - self.reference))
+        scale = float(np.linalg.norm(self.reference))
+        return gap / scale if np.isfinite(gap) else float("inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Solved:
+    """Where a method ended, and the gradients that it says it took.
+
+    None where it does not tell; then `steps` orders the settings.
+    """
+
+    w: np.ndarray
+    gradients: int | None
+    steps: int
+
+
+# Knob (a relative tolerance, or a number of steps) -> where it ends.
+Method = Callable[[float], Solved]
+
+
+def cases(t1: float) -> list[Case]:
+    """P1 by the plain net and in polar coordinates at kappa = 10, both from 0.1."""
+    data = sparse_p1()
+    gram, moment = data.A.T @ data.A, data.A.T @ data.y
+
+    # Both right sides once more and by hand: the reference must owe nothing to the
+    # code that is measured. Parameters are in the order of the flattened tree.
+    def weights_gradient(w: np.ndarray) -> np.ndarray:
+        return 2 * w * (gram @ w**2 - moment)
+
+    def plain(_: float, w: np.ndarray) -> np.ndarray:
+        return -weights_gradient(w)
+
+    def polar(_: float, y: np.ndarray) -> np.ndarray:
+        length = np.linalg.norm(y[:-1])
+        v, r = y[:-1] / length, y[-1]
+        g = weights_gradient(r * v)
+        return np.append(-10 * r / length * (g - (g @ v) * v), -g @ v)
+
+    net = DiagonalNet(data.A.shape[1])
+    out: list[Case] = []
+    for name, model, field in (
+        ("plain", net, plain),
+        ("polar, kappa 10", WeightNormalized(net, kappa=10.0), polar),
+    ):
+        w0 = model.init(0.1)
+        start = np.asarray(ravel_pytree(w0)[0])
+        reference, other = (
+            _scipy(field, start, t1, method, 1e-13, 1e-15).y[:, -1]
+            for method in ("Radau", "LSODA")
+        )
+        spread = np.linalg.norm(reference - other) / np.linalg.norm(reference)
+        problem = model.problem(data.A, data.y)
+        out.append(Case(name, problem, w0, t1, reference, float(spread)))
+    return out
+
+
+def flow(case: Case, solver: diffrax.AbstractSolver[Any] | None = None) -> Method:
+    """gflow at a relative tolerance, saving the end only."""
+
+    def solve(rtol: float) -> Solved:
+        run = _simulated(case, case.problem, rtol, solver)
+        return Solved(_flat(run.w1), run.stats["num_gradients"], run.stats["num_steps"])
+
+    return solve
+
+
+def flow_count(case: Case, solver: Any, rtol: float) -> Count:
+    """What a flow evaluates, counted by callbacks in a run of its own."""
+    count = Count()
+    _simulated(case, Counted(case.problem, count), rtol, solver)
+    jax.effects_barrier()
+    return count
+
+
+def _simulated(case: Case, problem: gf.Problem, rtol: float, solver: Any) -> Any:
+    return gf.simulate(
+        problem,
+        gf.GradientFlow(),
+        case.w0,
+        case.t1,
+        rtol=rtol,
+        atol=rtol * _ATOL_SHARE,
+        solver=solver,
+        save=gf.Save.at((case.t1,)),
+        throw=False,
+        progress=False,
+    )
+
+
+def descent(case: Case) -> Method:
+    """Gradient descent with t1 cut into so many steps."""
+
+    def solve(num_steps: float) -> Solved:
+        num = round(num_steps)
+        run = gf.iterate(
+            case.problem,
+            gf.gradient_descent(case.t1 / num),
+            case.w0,
+            num,
+            save=gf.Save.at((case.t1,)),
+            throw=False,
+            progress=False,
+        )
+        return Solved(_flat(run.w1), num, num)
+
+    return solve
+
+
+def scipy_method(case: Case, name: str) -> Method:
+    """scipy's `solve_ivp`, its right side a compiled jax gradient."""
+    start, unravel = ravel_pytree(case.w0)
+    velocity = jax.jit(lambda y: ravel_pytree(case.problem.velocity(unravel(y)))[0])
+
+    def solve(rtol: float) -> Solved:
+        count = Count()
+
+        def field(_: float, y: np.ndarray) -> np.ndarray:
+            count.gradients += 1
+            return np.asarray(velocity(y))
+
+        start_array = np.asarray(start)
+        atol = rtol * _ATOL_SHARE
+        solution = _scipy(field, start_array, case.t1, name, rtol, atol)
+        w = solution.y[:, -1] if solution.success else np.full_like(start_array, np.nan)
+        return Solved(w, count.gradients, len(solution.t) - 1)
+
+    return solve
+
+
+def _scipy(
+    field: Any, start: np.ndarray, t1: float, method: str, rtol: float, atol: float
+) -> Any:
+    return cast(Any, solve_ivp)(
+        field, (0.0, t1), start, method=method, rtol=rtol, atol=atol
+    )
+
+
+def _flat(w: Any) -> np.ndarray:
+    return np.asarray(ravel_pytree(w)[0])
