@@ -299,7 +299,7 @@ class March:
             "num_rejected": int(guard.num_rejected),
             "num_rejected_by_guard": int(guard.num_refused),
             "num_gradients": None if own is None else own + looks * attempts,
-            "num_gradients_saving": record.num_points,
+            "num_gradients_saving": record.num_gradients,
             "num_losses": attempts + 1,
             "num_hvps": 0,
             "seconds": position.seconds,

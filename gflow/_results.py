@@ -28,6 +28,7 @@ class Outcome(enum.Enum):
     nonfinite_grad = (False, "the gradient is not finite")
     nonfinite_state = (False, "every step, however small, ends at a non-finite state")
     nonfinite_observable = (False, "a saved observable is not finite")
+    unbalanced = (False, "the loss dropped and the energy integrated do not agree")
     ascent = (False, "the loss rises along the velocity, however small the step")
     step_underflow = (False, "the step size fell below the resolution of time")
     stalled = (False, "time hardly advances")
@@ -59,6 +60,10 @@ ADVICE = {
         "the loss is undefined just past trajectory.w1 (log or sqrt of <= 0?)"
     ),
     Outcome.nonfinite_observable: "look at the observable named above",
+    Outcome.unbalanced: (
+        "the solver left the flow: tighten rtol, or use an implicit solver "
+        "(solver=diffrax.Kvaerno5())"
+    ),
     Outcome.ascent: (
         "the velocity is not a descent direction of the loss there: a kink, a "
         "stop_gradient or custom gradient, or randomness in the loss"

@@ -18,6 +18,8 @@ from ..trajectory import Trajectory
 # least so many points.
 _DECADES = 3.0
 _LEAST_POINTS = 8
+# A law that leaves more than this share of the variation unexplained is none.
+_LEAST_R_SQUARED = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Rate:
     """How the loss gap falls in time over the tail.
 
     - `kind`: "exponential", A e^(-rate t), or "power", A t^(-rate): the one whose
-        straight line (log gap against t, or against log t) leaves less unexplained.
-    - `rate`: its rate (per unit of time) or exponent.
+        straight line (log gap against t, or against log t) leaves less unexplained;
+        "undecided" if that is R² < 0.95.
+    - `rate`: its rate (per unit of time) or exponent; nan if undecided.
     - `r_squared`: of the winner; `r_squared_other`: of the other.
     - `window`, `num_points`: as in `Lojasiewicz`.
     """
@@ -68,6 +71,12 @@ class Rate:
 
     def __repr__(self) -> str:
         """The rate in a sentence."""
+        if self.kind == "undecided":
+            return (
+                f"rate: undecided, no law fits (R² = {self.r_squared:.3f}, "
+                f"{self.r_squared_other:.3f}), t = {self.window[0]:.4g} to "
+                f"{self.window[1]:.4g}"
+            )
         law = "e^(-{:.4g} t)" if self.kind == "exponential" else "t^(-{:.4g})"
         return (
             f"rate: {self.kind}, L - L* ~ {law.format(self.rate)}, "
@@ -81,14 +90,15 @@ def lojasiewicz(trajectory: Trajectory, *, loss_min: float = 0.0) -> Lojasiewicz
 
     A regression, first cut: it says what the points it used look like, not that the
     inequality holds around the limit. The window is the last three decades of the loss
-    gap above round-off. A run that stopped on a plateau gives the plateau's exponent.
+    gap above round-off and above what rtol resolves. A run that stopped on a plateau
+    gives the plateau's exponent.
 
     **Arguments:**
 
     - `trajectory`: a flow or a discrete run, with a metric close to Euclidean.
     - `loss_min`: L*. A wrong one bends the line: see R².
 
-    **Raises:** `ValueError` if fewer than 8 points have a loss gap above round-off.
+    **Raises:** `ValueError` if fewer than 8 points are left.
 
     **Cost:** none beyond what the run has saved.
 
@@ -142,9 +152,10 @@ def rate(trajectory: Trajectory, *, loss_min: float = 0.0) -> Rate:
     t, y = trajectory.ts[used], np.log(gap[used])
     fits = {"exponential": _line(t, y), "power": _line(np.log(t), y)}
     kind, other = sorted(fits, key=lambda name: fits[name][2], reverse=True)
+    decided = fits[kind][2] >= _LEAST_R_SQUARED
     return Rate(
-        kind=kind,
-        rate=-fits[kind][0],
+        kind=kind if decided else "undecided",
+        rate=-fits[kind][0] if decided else float("nan"),
         r_squared=fits[kind][2],
         r_squared_other=fits[other][2],
         window=_window(trajectory, used),
@@ -155,18 +166,22 @@ def rate(trajectory: Trajectory, *, loss_min: float = 0.0) -> Rate:
 def _tail(
     trajectory: Trajectory, loss_min: float
 ) -> tuple[Float[np.ndarray, " k"], Bool[np.ndarray, " k"]]:
-    """The loss gap, and which points belong to its last decades above round-off."""
+    """The loss gap, and which points belong to its last decades that are resolved."""
     loss = np.asarray(trajectory.observed["loss"], dtype=float)
     gap = loss - loss_min
     eps = float(np.finfo(trajectory.observed["loss"].dtype).eps)
-    # A difference from L* is known to a few units in the last place of L*; from L* = 0
-    # it is as good as the loss itself.
-    usable = (gap > 100 * eps * abs(loss_min)) & (trajectory.observed["grad_norm"] > 0)
+    # A difference from L* is known to a few units in the last place of L*. And near a
+    # minimum a flow held to rtol has an error of rtol in its gradient too: of the order
+    # of the gradient itself where the loss gap is rtol^2 of the initial one, and a
+    # hundredth of it at 1e4 times that.
+    rtol = trajectory.origin.options.get("rtol", 0.0)
+    floor = max(100 * eps * abs(loss_min), 1e4 * rtol**2 * gap[0])
+    usable = (gap > floor) & (trajectory.observed["grad_norm"] > 0)
     if usable.sum() < _LEAST_POINTS:
         raise ValueError(
             f"only {usable.sum()} saved points have a loss above loss_min = "
-            f"{loss_min:g} by more than round-off; {_LEAST_POINTS} are needed (save "
-            "more, or is loss_min above the infimum?)"
+            f"{loss_min:g} by more than round-off and rtol allow; {_LEAST_POINTS} are "
+            "needed (save more, or is loss_min above the infimum?)"
         )
     least = gap[usable].min()
     used = usable & (gap <= 10**_DECADES * least)

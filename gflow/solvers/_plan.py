@@ -45,11 +45,12 @@ def num_gradients(solver: Any, num_attempts: int) -> int | None:
     """Gradients that a solve of so many attempted steps took; None if not known.
 
     An explicit Runge-Kutta step takes as many as its tableau has stages, less one
-    where the last stage is the next step's first; choosing the first step takes two.
+    where the last stage is the next step's first. The start takes three: one to see
+    that anything moves, two to choose the first step.
     """
     if not isinstance(solver, diffrax.AbstractERK):
         return None
     tableau: Any = solver.tableau
     if tableau.fsal:
-        return 2 + 1 + (tableau.num_stages - 1) * num_attempts
-    return 2 + tableau.num_stages * num_attempts
+        return 3 + 1 + (tableau.num_stages - 1) * num_attempts
+    return 3 + tableau.num_stages * num_attempts

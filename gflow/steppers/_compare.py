@@ -85,7 +85,7 @@ def compare(flow: Trajectory, steps: Trajectory | Sequence[Trajectory]) -> Compa
     **Raises:** `ValueError` if the runs do not begin at the same point, if a run kept
     no parameters, or if they share no stretch of time.
 
-    **Cost:** at most one more flow for each discrete run.
+    **Cost:** at most one more flow.
 
     ```python
     >>> import jax.numpy as jnp, gflow as gf
@@ -104,25 +104,41 @@ def compare(flow: Trajectory, steps: Trajectory | Sequence[Trajectory]) -> Compa
     runs = [steps] if isinstance(steps, Trajectory) else list(steps)
     if not runs:
         raise ValueError("compare needs at least one discrete run")
-    gaps = tuple(_gap(flow, run) for run in runs)
+    lengths = [_checked_length(flow, run) for run in runs]
+    times = [run.ts[:num] for run, num in zip(runs, lengths, strict=True)]
+    aligned = _aligned(flow, np.unique(np.concatenate(times)))
+    gaps = tuple(
+        _gap(aligned, run, len(ts)) for run, ts in zip(runs, times, strict=True)
+    )
     order, at = _order(gaps)
     return Comparison(gaps, order, at)
 
 
-def _gap(flow: Trajectory, run: Trajectory) -> Gap:
+def _checked_length(flow: Trajectory, run: Trajectory) -> int:
+    """How many points of a discrete run lie within the flow's time."""
     if not eqx.tree_equal(_params(flow.w0), _params(run.w0)):
         raise ValueError("compare: the runs do not begin at the same w0")
     if run.ws is None:
         raise ValueError("compare: the discrete run kept no parameters (Save)")
     num = int(np.searchsorted(run.ts, flow.ts[-1] * (1 + 1e-12), side="right"))
     if num < 2:
-        raise ValueError(
-            "compare: the discrete run's first step is past the flow's end"
-        )
-    ts = run.ts[:num]
-    aligned, index = _aligned(flow, ts)
-    problem = flow.origin.problem
-    w_flow = jax.tree.map(lambda x: x[index], _params(aligned.ws))
+        raise ValueError("compare: the first discrete step is past the flow's end")
+    return num
+
+
+def _aligned(flow: Trajectory, ts: Any) -> Trajectory:
+    """The flow saved at all of ts."""
+    if flow.ws is not None and np.isin(ts, flow.ts).all():
+        return flow
+    options = dict(flow.origin.options)
+    options["t1"] = float(ts[-1])
+    problem, law = flow.origin.problem, flow.origin.law
+    return simulate(problem, law, flow.w0, save=Save.at(ts[1:]), **options)
+
+
+def _gap(flow: Trajectory, run: Trajectory, num: int) -> Gap:
+    index = np.searchsorted(flow.ts, run.ts[:num])
+    w_flow = jax.tree.map(lambda x: x[index], _params(flow.ws))
     w_steps = jax.tree.map(lambda x: x[:num], _params(run.ws))
     difference = jax.tree.map(lambda a, b: (a - b).reshape(num, -1), w_steps, w_flow)
     squares = [np.sum(x**2, axis=1) for x in jax.tree.leaves(difference)]
@@ -130,21 +146,11 @@ def _gap(flow: Trajectory, run: Trajectory) -> Gap:
     return Gap(
         name=run.origin.law_name,
         eta=float(run.origin.law.eta),
-        ts=ts,
+        ts=run.ts[:num],
         params=np.sqrt(sum(squares)),
-        loss=run.observed["loss"][:num] - aligned.observed["loss"][index],
-        predictions=_distance(problem, static, w_steps, w_flow),
+        loss=run.observed["loss"][:num] - flow.observed["loss"][index],
+        predictions=_distance(flow.origin.problem, static, w_steps, w_flow),
     )
-
-
-def _aligned(flow: Trajectory, ts: Any) -> tuple[Trajectory, Any]:
-    """The flow saved at ts, and where in it they are."""
-    if flow.ws is None or not np.isin(ts, flow.ts).all():
-        options = dict(flow.origin.options)
-        options["t1"] = float(ts[-1])
-        problem, law = flow.origin.problem, flow.origin.law
-        flow = simulate(problem, law, flow.w0, save=Save.at(ts[1:]), **options)
-    return flow, np.searchsorted(flow.ts, ts)
 
 
 def _distance(problem: Problem, static: Params, a: Params, b: Params) -> Any:

@@ -283,7 +283,7 @@ class _Loop:
             "num_rejected": 0,
             "num_rejected_by_guard": 0,
             "num_gradients": k * (1 + self.setting.watch.num_gradients),
-            "num_gradients_saving": record.num_points,
+            "num_gradients_saving": record.num_gradients,
             "num_losses": 0,
             "num_hvps": 0,
             "seconds": position.seconds,

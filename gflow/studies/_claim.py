@@ -84,14 +84,19 @@ class Claim:
             "holds": self.holds,
             "shown": {
                 "expected": self._shown_expected(),
-                "measured": f"{self.measured:.4g}",
+                "measured": self._shown(self.measured),
                 "tolerance": self._shown_tolerance(),
             },
         }
 
     def _shown_expected(self) -> str:
         sign = {"at_most": "≤ ", "at_least": "≥ "}.get(self.kind, "")
-        return f"{sign}{self.expected:.4g}"
+        return f"{sign}{self._shown(self.expected)}"
+
+    def _shown(self, value: float) -> str:
+        # As many digits as the tolerance can tell apart.
+        tight = self.kind == "absolute" and 0 < self.tolerance < 1e-4
+        return f"{value:.7g}" if tight else f"{value:.4g}"
 
     def _shown_tolerance(self) -> str:
         if self.kind == "relative":

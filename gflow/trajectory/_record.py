@@ -91,6 +91,11 @@ class Record:
     dropped_params: bool = False
 
     @property
+    def num_gradients(self) -> int:
+        """Gradients that measuring took: whole blocks, filled up."""
+        return sum(_BLOCK * -(-len(block["ts"]) // _BLOCK) for block in self.blocks)
+
+    @property
     def num_points(self) -> int:
         """How many points are saved."""
         return sum(len(block["ts"]) for block in self.blocks)

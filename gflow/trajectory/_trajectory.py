@@ -11,6 +11,10 @@ from .._types import Params
 from .._versions import versions
 from ._record import Record
 
+# On smooth problems the defect is some 0.01 to 10 rtol. At this many rtol, or at this
+# share of the loss dropped whatever the tolerance, the solver has left the flow.
+_BALANCE_FACTOR, _BALANCE_LIMIT = 1e4, 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -155,9 +159,11 @@ def assemble(
     observed = {k: data[k] for k in ("loss", "grad_norm", "energy") if k in data}
     observed |= data["observed"]
     defect = None
+    end = _finite(end, observed, data["invariants"], data["ts"])
     if "energy" in data:
         defect = _energy_defect(data["loss"], data["energy"])
-    result, detail = _honest(end, observed, data["invariants"], data["ts"])
+        end = _balanced(end, defect, data["loss"], origin.options["rtol"])
+    result, detail = end
     return Trajectory(
         ts=data["ts"],
         ws=data["ws"],
@@ -178,7 +184,20 @@ def assemble(
     )
 
 
-def _honest(
+def _balanced(
+    end: tuple[Outcome, str], defect: float, losses: Any, rtol: float
+) -> tuple[Outcome, str]:
+    """The end, or the energy balance so far off that the run did not follow its law."""
+    eps = float(np.finfo(losses.dtype).eps)
+    dropped = losses[0] - np.min(losses)
+    round_off = 1e3 * eps * np.max(np.abs(losses)) / dropped if dropped > 0 else np.inf
+    allowed = max(min(_BALANCE_FACTOR * rtol, _BALANCE_LIMIT), round_off)
+    if end[0].ok and defect > allowed:
+        return Outcome.unbalanced, f"defect {defect:.2g} of the loss dropped"
+    return end
+
+
+def _finite(
     end: tuple[Outcome, str],
     observed: dict[str, Any],
     invariants: dict[str, Any],

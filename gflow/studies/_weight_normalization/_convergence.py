@@ -9,10 +9,10 @@ from ...diagnostics import lojasiewicz, rate
 from ...flows import GradientFlow
 from ...models import DiagonalNet, WeightNormalized, sparse_p1
 from ...steppers import Comparison, compare, gradient_descent, iterate
-from ...trajectory import Save, Trajectory
+from ...trajectory import LossBelow, MaxSteps, Save, Trajectory
 from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import Model, run_to_limit
+from ._runs import Model
 from ._settings import Settings
 
 _T1 = 5.0
@@ -24,14 +24,16 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
     progress("Łojasiewicz exponent on P1")
     data = sparse_p1()
     model = DiagonalNet(data.A.shape[1])
-    run = run_to_limit(
-        model,
+    # Explicit and tight: near the minimum the gradient must be above its own error.
+    run = simulate(
+        model.problem(data.A, data.y),
+        GradientFlow(),
         model.init(0.2),
-        data.A,
-        data.y,
-        settings,
-        residual=settings.residual,
+        settings.t1,
+        rtol=1e-2 * settings.law_rtol,
+        atol=1e-7 * settings.law_rtol,
         save=Save.steps(),
+        stops=(LossBelow(1e-14), MaxSteps(settings.max_steps)),
     )
     found, speed = lojasiewicz(run), rate(run)
     return StudyResult(

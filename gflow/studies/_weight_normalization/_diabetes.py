@@ -178,12 +178,12 @@ def _draw(dataset: Any) -> Any:
             alpha, dataset["diabetes_l1_excess"].sel(at), "o-", label=str(method)
         )
         bound, color = dataset["diabetes_l1_excess_bound"].sel(at), line.get_color()
-        left.plot(alpha, bound, "_--", color=color, markersize=14)
+        left.plot(alpha, bound, "--", color=color)
         distance = dataset["diabetes_distance"].sel(at)
         right.plot(alpha, distance, "o-", color=color, label=str(method))
     for ax in (left, right):
         ax.set(xscale="log", yscale="log", xlabel="initial scale α")
-    left.set(title="How sparse is the interpolation?", ylabel="l1 norm over least, - 1")
-    left.legend(title="dashed: bound")
+    left.set(title="How sparse is the interpolation?", ylabel="l1 norm / least - 1")
+    left.legend(title="dashed: bound, solid: flow")
     right.set(title="Is it the sparsest one?", ylabel="distance to l1 minimizer")
     return figure

@@ -196,7 +196,9 @@ def _draw(dataset: Any) -> Any:
         right.plot(dataset.alpha, time, "o-", color=color, label=str(method))
     for ax in (left, right):
         ax.set(xscale="log", yscale="log", xlabel="initial scale α")
-    left.set(title="Does the limit stay sparse?", ylabel="relative error of the limit")
-    left.legend(title="markers: flow, lines: theory", ncols=2, fontsize=8)
-    right.set(title="What does it cost in time?", ylabel="time t to residual 1e-3")
+    left.set_title("Does the limit stay sparse? (dots: flow, lines: theory)")
+    left.set_ylabel("relative error of the limit")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    right.set(title="How soon are the data fitted?", ylabel="time t to residual 1e-3")
     return figure

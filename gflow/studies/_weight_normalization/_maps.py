@@ -140,7 +140,12 @@ def _draw(dataset: Any) -> Any:
                 label = f"depth {depth}, {method}"
                 ax.plot(dataset.sparsity, values, line, color=color, label=label)
         ax.set(yscale="log", xlabel="nonzero entries of the true vector")
+        ax.set_xticks(dataset.sparsity.values)
     axes[0].set(title="Who finds the sparse vector?", ylabel="relative error")
-    axes[1].set(title="How soon is the data fitted?", ylabel="time t to residual 1e-3")
-    axes[1].legend(fontsize=8)
+    axes[1].set(title="How soon are the data fitted?")
+    axes[1].set_ylabel("time t to residual 1e-3")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, handlelength=3.0
+    )
     return figure
