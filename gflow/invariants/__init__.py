@@ -1,4 +1,5 @@
 """What should not change along a flow."""
 
 from ._diagonal import diagonal_invariants as diagonal_invariants
+from ._drift import drift as drift
 from ._invariant import Invariant as Invariant

@@ -9,6 +9,7 @@ from ._record import (
     Measurement as Measurement,
     Record as Record,
     end_at_start as end_at_start,
+    value_and_scale as value_and_scale,
 )
 from ._save import Save as Save, next_window as next_window
 from ._stops import (
@@ -30,4 +31,5 @@ from ._trajectory import (
     Trajectory as Trajectory,
     assemble as assemble,
     conclude as conclude,
+    measure_drift as measure_drift,
 )

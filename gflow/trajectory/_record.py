@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _trees as trees
 from .._results import Outcome
-from .._types import Invariants, Observables, Params
+from .._types import InvariantFn, Invariants, Observables, Params
 from ..problem import Problem
 from ._stops import Watch
 
@@ -30,18 +30,15 @@ class Measurement(eqx.Module):
 
     def __call__(self, t: Any, w: Params, problem: Problem) -> Block:
         loss, grad = problem.loss_and_grad(w)
-        scales = {
-            name: h if getattr(h, "scale", None) is None else h.scale  # pyright: ignore[reportFunctionMemberAccess]
-            for name, h in self.invariants.items()
-        }
+        laws = {name: value_and_scale(h, w) for name, h in self.invariants.items()}
         return {
             "loss": loss,
             "grad_norm": trees.norm(grad),
             "observed": {
                 n: jnp.asarray(f(t, w, problem)) for n, f in self.observables.items()
             },
-            "invariants": {n: jnp.asarray(h(w)) for n, h in self.invariants.items()},
-            "scales": {n: jnp.linalg.norm(jnp.ravel(f(w))) for n, f in scales.items()},
+            "invariants": {n: value for n, (value, _) in laws.items()},
+            "scales": {n: scale for n, (_, scale) in laws.items()},
         }
 
     def check(self, w: Params, problem: Problem) -> None:
@@ -64,6 +61,14 @@ def _check_callable(kind: str, name: str, f: Callable[[Any], Any], w: Params) ->
             f"{kind} {name!r} cannot be evaluated at w0: "
             f"{type(error).__name__}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def value_and_scale(invariant: InvariantFn, w: Params) -> tuple[Any, Any]:
+    """h(w), and ‖scale(w)‖ or, if the invariant has no scale, ‖h(w)‖."""
+    value = jnp.asarray(invariant(w))
+    scale = getattr(invariant, "scale", None)
+    pieces = value if scale is None else scale(w)
+    return value, jnp.linalg.norm(jnp.ravel(pieces))
 
 
 @eqx.filter_jit

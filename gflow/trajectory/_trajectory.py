@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from .._results import ADVICE, Outcome, RunError, RunInterrupted
-from .._types import Params
+from .._types import InvariantFn, Params
 from .._versions import versions
 from ._record import Record
 
@@ -171,7 +171,12 @@ def assemble(
         w1=record.last,
         observed=observed,
         invariants=data["invariants"],
-        drift=_drifts(record, data, origin.law_name),
+        drift={
+            name: measure_drift(
+                h, data["invariants"][name], data["scales"][name], origin.law_name
+            )
+            for name, h in record.measurement.invariants.items()
+        },
         energy_defect=defect,
         result=result,
         detail=detail,
@@ -216,22 +221,24 @@ def _finite(
     return end
 
 
-def _drifts(record: Record, data: dict[str, Any], law_name: str) -> dict[str, Drift]:
-    out: dict[str, Drift] = {}
-    for name, function in record.measurement.invariants.items():
-        values = data["invariants"][name].reshape(len(data["ts"]), -1)
-        absolute = float(np.max(np.linalg.norm(values - values[0], axis=1)))
-        own = getattr(function, "scale", None) is None
-        scales = data["scales"][name]
-        scale = float(scales[0] if own else np.max(scales))
-        if scale > 0:
-            relative = absolute / scale
-        else:
-            relative = 0.0 if absolute == 0 else float("inf")
-        conserved_by = getattr(function, "conserved_by", None)
-        claimed = None if conserved_by is None else law_name in conserved_by
-        out[name] = Drift(absolute, relative, claimed)
-    return out
+def measure_drift(
+    function: InvariantFn,
+    values: Shaped[np.ndarray, "k ..."],
+    scales: Float[np.ndarray, " k"],
+    law_name: str,
+) -> Drift:
+    """The drift of an invariant from its values along a run.
+
+    `scales` holds ‖scale(w)‖ at each point, or ‖h(w)‖ if the invariant has no scale.
+    """
+    flat = values.reshape(len(values), -1)
+    absolute = float(np.max(np.linalg.norm(flat - flat[0], axis=1)))
+    own = getattr(function, "scale", None) is None
+    scale = float(scales[0] if own else np.max(scales))
+    relative = absolute / scale if scale > 0 else float("inf" if absolute else 0)
+    conserved_by = getattr(function, "conserved_by", None)
+    claimed = None if conserved_by is None else law_name in conserved_by
+    return Drift(absolute, relative, claimed)
 
 
 def _energy_defect(losses: Any, energies: Any) -> float:
