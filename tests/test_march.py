@@ -225,6 +225,16 @@ def test_resumed_runs_equal_the_uninterrupted_one(name: str) -> None:
     assert same_bits(form.simulate(resume=part), whole)
 
 
+def test_resumed_run_cuts_its_steps_where_the_uninterrupted_one_does() -> None:
+    """A long schedule is saved in windows, whose ends clip a step: always the same."""
+    form, save = closed_form("quartic"), gf.Save.at(np.linspace(0.01, 10.0, 600))
+    whole = form.simulate(save=save)
+    for cut in (4, 15, 20):
+        part = form.simulate(save=save, stops=[gf.MaxSteps(cut)], throw=False)
+        assert part.result is Outcome.max_steps
+        assert same_bits(form.simulate(save=save, resume=part), whole)
+
+
 @pytest.mark.parametrize("budget", [1, 3])
 def test_length_of_stretches_changes_no_bit(
     budget: int, monkeypatch: pytest.MonkeyPatch

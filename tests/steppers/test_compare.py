@@ -79,7 +79,7 @@ def test_runs_that_cannot_be_compared_are_told(exact: gf.Trajectory) -> None:
         gf.compare(exact, other)
     with pytest.raises(ValueError, match="kept no parameters"):
         gf.compare(exact, _descent(0.1, 10, save=gf.Save.log(keep_params=False)))
-    with pytest.raises(ValueError, match="first step is past the flow's end"):
+    with pytest.raises(ValueError, match="first discrete step is past the flow's end"):
         gf.compare(exact, _descent(1.5, 10))
     with pytest.raises(ValueError, match="at least one"):
         gf.compare(exact, [])
