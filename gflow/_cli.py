@@ -159,6 +159,7 @@ def _run(options: argparse.Namespace) -> int:
         raise
     if conducted.is_fault:
         traceback.print_exception(conducted.error)
+    report_progress("writing data, figures and report")
     manifest = write(
         directory,
         study.entry,

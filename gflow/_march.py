@@ -268,7 +268,7 @@ class March:
         checkpoint, setting = position.checkpoint, self.setting
         w = self._full(checkpoint)
         params = setting.flow.params(checkpoint.state)
-        velocity = setting.flow.velocity(setting.problem, w)
+        velocity = eqx.filter_jit(setting.flow.velocity)(setting.problem, w)
         speed, size = float(trees.norm(velocity)), float(trees.norm(params))
         # A state that falls into a singularity is as fast, but does not grow.
         grows = float(trees.inner(params, velocity)) > 0

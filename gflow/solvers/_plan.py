@@ -6,9 +6,11 @@ import diffrax
 
 from ..trajectory import Plan
 
-# Tsit5's stability interval is about 3.3 long for 6 gradients a step; PI control keeps
-# it there with few rejections when a stiff flow rides along its end.
-_PCOEFF, _ICOEFF = 0.2, 0.4
+# A little proportional control keeps an explicit step at the end of its stability
+# interval with few rejections. More of it lags behind a step that should grow with t,
+# as on |w|^4, and errors then follow the tolerance less: measured on five closed forms,
+# slope 0.78 at (0.2, 0.4), and 1.29 with none, (0, 1).
+_PCOEFF, _ICOEFF = 0.1, 0.6
 
 
 def choose(solver: diffrax.AbstractSolver[Any] | None) -> tuple[Any, Plan]:

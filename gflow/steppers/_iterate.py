@@ -192,7 +192,7 @@ class _Loop:
         setting, save = self.setting, self.save
         record = Record(measurement, setting.static, save.keep_params, save.max_bytes)
         record = self._added(record, np.zeros(1, int), _lead(params))
-        speed = float(record.blocks[0]["grad_norm"][0])
+        speed = float(_speed(setting.problem, params, setting.static))
         no, state = jnp.asarray(False), setting.stepper.init(params)
         zero = jnp.zeros((), int)
         now = _Iterate(zero, params, jax.tree.map(_strong, state), no, no)
@@ -292,6 +292,11 @@ class _Loop:
         plan = Plan(stepper.name, "the caller's discrete method")
         assert position.end is not None
         return assemble(record, position.end, stats, plan, origin, position)
+
+
+@eqx.filter_jit
+def _speed(problem: Problem, params: Params, static: Params) -> Any:
+    return trees.norm(problem.velocity(eqx.combine(params, static)))
 
 
 def _lead(w: Params) -> Params:

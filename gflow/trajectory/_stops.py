@@ -154,7 +154,8 @@ class Watch(eqx.Module):
 
     def met(self, t: Any, w: Params, problem: Problem) -> Outcome:
         """The outcome of the stop nearest to being met."""
-        return self.stops[int(jnp.argmin(self.margins(t, w, problem)))].outcome
+        margins = eqx.filter_jit(Watch.margins)(self, t, w, problem)
+        return self.stops[int(jnp.argmin(margins))].outcome
 
     @property
     def num_gradients(self) -> int:

@@ -6,7 +6,9 @@ and where weight normalization helps and where it hurts.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
+from .._parallel import in_parallel
 from .._registry import WEIGHT_NORMALIZATION
 from .._study import ReportProgress, Study, StudyResult
 from ._convergence import convergence, descent
@@ -21,15 +23,16 @@ from ._variants import deep_limits, signed_limits
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    yield p1_limits(settings, progress)
-    yield signed_limits(settings, progress)
-    yield deep_limits(settings, progress)
-    yield effective_init(settings, progress)
-    yield invariants(settings, progress)
-    yield convergence(settings, progress)
-    yield descent(settings, progress)
-    yield maps(settings, seed, progress)
-    yield diabetes(settings, seed, progress)
+    parts = (p1_limits, signed_limits, deep_limits, effective_init, invariants)
+    parts += (convergence, descent)
+    seeded = (maps, diabetes)
+    yield from in_parallel(
+        [
+            *(partial(part, settings) for part in parts),
+            *(partial(part, settings, seed) for part in seeded),
+        ],
+        progress,
+    )
 
 
 study = Study(WEIGHT_NORMALIZATION, smoke=SMOKE, full=FULL, run=_run)
