@@ -4,13 +4,13 @@ import dataclasses
 import time
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from . import _trees as trees
+from ._position import Position, judged
 from ._results import Outcome
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
@@ -32,41 +32,6 @@ from .trajectory import (
 )
 
 _STEPS_PER_STRETCH, _STEPS_BYTES = 1024, 2**26
-# Time that grows by less than this factor over so many attempts will not get there.
-_STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
-# At a blow-up the state would grow by its own size in this share of the time passed,
-# in units of the resolution of time.
-_BLOW_UP_ULPS = 4096
-
-End = tuple[Outcome, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """Everything a run has so far; each stretch makes a new one."""
-
-    checkpoint: Checkpoint
-    record: Record
-    # How many of the scheduled times are saved.
-    num_scheduled: int
-    # How the run ended, or None while it goes on.
-    end: End | None
-    # Attempts and time where the look-out for a stall began.
-    mark: tuple[int, float]
-    budget: int
-    seconds: float
-    compile_seconds: float
-
-    @property
-    def t(self) -> float:
-        """Flow time reached."""
-        return float(self.checkpoint.t)
-
-    @property
-    def num_attempts(self) -> int:
-        """Steps tried."""
-        guard = self.checkpoint.controller_state
-        return int(guard.num_accepted) + int(guard.num_rejected)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +150,7 @@ class March:
             budget=next_budget(position.budget, seconds),
             seconds=position.seconds + seconds,
         )
-        return self._judged(moved, result, bool(fired))
+        return judged(self.setting, self.t1, moved, result, fired=bool(fired))
 
     def _window(self, position: Position) -> tuple[Any, int, Any]:
         """Times to save at in the next stretch, how many, and where it must end."""
@@ -218,71 +183,6 @@ class March:
         flow = self.setting.flow
         energies = flow.energy(states)
         return record.add(self.setting.problem, ts, flow.params(states), energies)
-
-    def _judged(self, position: Position, result: Any, fired: bool) -> Position:
-        """The position with its end, if diffrax's result or its look is one."""
-        end: End | None = None
-        if fired:
-            at, w = position.checkpoint, self._full(position.checkpoint)
-            end = (self.setting.watch.met(at.t, w, self.setting.problem), "")
-        elif position.t >= self.t1:
-            end = (Outcome.reached_end, "")
-        elif result == diffrax.RESULTS.dt_min_reached:
-            end = self._cause_of_underflow(position)
-        elif not (
-            result == diffrax.RESULTS.successful
-            or result == diffrax.RESULTS.max_steps_reached
-        ):
-            end = (Outcome.step_underflow, str(diffrax.RESULTS[result]))
-        elif self._climbs(position):
-            end = (Outcome.ascent, f"no loss dropped in {position.num_attempts} steps")
-        elif position.num_attempts - position.mark[0] >= _STALL_ATTEMPTS:
-            growth = position.t - position.mark[1]
-            if growth <= _STALL_GROWTH * position.t:
-                text = f"{_STALL_ATTEMPTS} steps moved it by {growth:.1e}"
-                end = (Outcome.stalled, text)
-            mark = (position.num_attempts, position.t)
-            position = dataclasses.replace(position, mark=mark)
-        return dataclasses.replace(position, end=end)
-
-    def _climbs(self, position: Position) -> bool:
-        """Whether the guard refuses and refuses, and no loss has dropped since w0.
-
-        Each rise within round-off passes the guard, so that near t = 0, where time is
-        fine, a flow against the gradient creeps on and its step never underflows.
-        """
-        guard = position.checkpoint.controller_state
-        return (
-            position.num_attempts >= _STALL_ATTEMPTS
-            and int(guard.num_refused) > position.num_attempts // 100
-            and float(guard.loss) >= float(position.record.blocks[0]["loss"][0])
-        )
-
-    def _full(self, checkpoint: Checkpoint) -> Params:
-        return eqx.combine(
-            self.setting.flow.params(checkpoint.state), self.setting.static
-        )
-
-    def _cause_of_underflow(self, position: Position) -> End:
-        """Why no step is short enough: tell the five causes apart."""
-        checkpoint, setting = position.checkpoint, self.setting
-        w = self._full(checkpoint)
-        params = setting.flow.params(checkpoint.state)
-        velocity = eqx.filter_jit(setting.flow.velocity)(setting.problem, w)
-        speed, size = float(trees.norm(velocity)), float(trees.norm(params))
-        # A state that falls into a singularity is as fast, but does not grow.
-        grows = float(trees.inner(params, velocity)) > 0
-        share = _BLOW_UP_ULPS * float(np.finfo(self._dtype).eps)
-        detail = f"step {float(checkpoint.controller_state.dt):.1e}"
-        if not np.isfinite(speed):
-            return Outcome.nonfinite_grad, detail
-        if grows and size < share * speed * max(position.t, 1e-300):
-            return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
-        if not checkpoint.controller_state.was_finite:
-            return Outcome.nonfinite_state, detail
-        if checkpoint.controller_state.was_refused:
-            return Outcome.ascent, detail
-        return Outcome.step_underflow, detail
 
     def finish(self, position: Position, plan: Plan, origin: Origin) -> Trajectory:
         """The trajectory that a position amounts to."""

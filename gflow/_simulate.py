@@ -9,7 +9,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from . import _trees as trees
-from ._march import March, Position
+from ._march import March
+from ._position import Position
 from ._stretch import Setting
 from ._types import Invariants, Observables, Params
 from .flows import Flow

@@ -1,0 +1,119 @@
+"""Where a flow stands, and how it ended."""
+
+import dataclasses
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import numpy as np
+
+from . import _trees as trees
+from ._results import Outcome
+from ._stretch import Checkpoint, Setting
+from ._types import Params
+from .trajectory import Record
+
+# Time that grows by less than this factor over so many attempts will not get there.
+_STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
+# At a blow-up the state would grow by its own size in this share of the time passed,
+# in units of the resolution of time.
+_BLOW_UP_ULPS = 4096
+
+End = tuple[Outcome, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Everything a run has so far; each stretch makes a new one."""
+
+    checkpoint: Checkpoint
+    record: Record
+    # How many of the scheduled times are saved.
+    num_scheduled: int
+    # How the run ended, or None while it goes on.
+    end: End | None
+    # Attempts and time where the look-out for a stall began.
+    mark: tuple[int, float]
+    budget: int
+    seconds: float
+    compile_seconds: float
+
+    @property
+    def t(self) -> float:
+        """Flow time reached."""
+        return float(self.checkpoint.t)
+
+    @property
+    def num_attempts(self) -> int:
+        """Steps tried."""
+        guard = self.checkpoint.controller_state
+        return int(guard.num_accepted) + int(guard.num_rejected)
+
+
+def judged(
+    setting: Setting, t1: float, position: Position, result: Any, *, fired: bool
+) -> Position:
+    """The position with its end, if diffrax's result or its look is one."""
+    end: End | None = None
+    if fired:
+        at, w = position.checkpoint, _full(setting, position.checkpoint)
+        end = (setting.watch.met(at.t, w, setting.problem), "")
+    elif position.t >= t1:
+        end = (Outcome.reached_end, "")
+    elif result == diffrax.RESULTS.dt_min_reached:
+        end = _cause_of_underflow(setting, position)
+    elif not (
+        result == diffrax.RESULTS.successful
+        or result == diffrax.RESULTS.max_steps_reached
+    ):
+        end = (Outcome.step_underflow, str(diffrax.RESULTS[result]))
+    elif _climbs(position):
+        end = (Outcome.ascent, f"no loss dropped in {position.num_attempts} steps")
+    elif position.num_attempts - position.mark[0] >= _STALL_ATTEMPTS:
+        growth = position.t - position.mark[1]
+        if growth <= _STALL_GROWTH * position.t:
+            text = f"{_STALL_ATTEMPTS} steps moved it by {growth:.1e}"
+            end = (Outcome.stalled, text)
+        mark = (position.num_attempts, position.t)
+        position = dataclasses.replace(position, mark=mark)
+    return dataclasses.replace(position, end=end)
+
+
+def _climbs(position: Position) -> bool:
+    """Whether the guard refuses and refuses, and no loss has dropped since w0.
+
+    Each rise within round-off passes the guard, so that near t = 0, where time is
+    fine, a flow against the gradient creeps on and its step never underflows.
+    """
+    guard = position.checkpoint.controller_state
+    return (
+        position.num_attempts >= _STALL_ATTEMPTS
+        and int(guard.num_refused) > position.num_attempts // 100
+        and float(guard.loss) >= float(position.record.blocks[0]["loss"][0])
+    )
+
+
+def _full(setting: Setting, checkpoint: Checkpoint) -> Params:
+    return eqx.combine(setting.flow.params(checkpoint.state), setting.static)
+
+
+def _cause_of_underflow(setting: Setting, position: Position) -> End:
+    """Why no step is short enough: tell the five causes apart."""
+    checkpoint = position.checkpoint
+    w = _full(setting, checkpoint)
+    params = setting.flow.params(checkpoint.state)
+    velocity = eqx.filter_jit(setting.flow.velocity)(setting.problem, w)
+    speed, size = float(trees.norm(velocity)), float(trees.norm(params))
+    # A state that falls into a singularity is as fast, but does not grow.
+    grows = float(trees.inner(params, velocity)) > 0
+    share = _BLOW_UP_ULPS * float(np.finfo(setting.rtol.dtype).eps)
+    detail = f"step {float(checkpoint.controller_state.dt):.1e}"
+    if not np.isfinite(speed):
+        return Outcome.nonfinite_grad, detail
+    if grows and size < share * speed * max(position.t, 1e-300):
+        return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
+    if not checkpoint.controller_state.was_finite:
+        return Outcome.nonfinite_state, detail
+    if checkpoint.controller_state.was_refused:
+        return Outcome.ascent, detail
+    return Outcome.step_underflow, detail
