@@ -1,0 +1,31 @@
+"""The README's example is run as it stands."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]):
+    """All but seconds and versions comes out as printed, to four digits."""
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    shown = re.search(r"```text\n(GradientFlow.*?)```", README, re.DOTALL)
+    assert code is not None
+    assert shown is not None
+    scope: dict[str, Any] = {}
+    exec(code[1], scope)
+    printed = capsys.readouterr().out
+    for kind in ("reached_end", "exponential", "order in eta at t = 10: 0.999"):
+        assert kind in shown[1]
+        assert kind in printed
+    # The distances to the flow, to four digits whatever the machine rounds.
+    numbers = r"gradient descent, eta \S+ +10 +(\S+) +(\S+) +(\S+)"
+    for told, found in zip(
+        re.findall(numbers, shown[1]), re.findall(numbers, printed), strict=True
+    ):
+        assert [float(x) for x in found] == pytest.approx(
+            [float(x) for x in told], rel=2e-3
+        )
