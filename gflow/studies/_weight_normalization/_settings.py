@@ -28,7 +28,7 @@ class Settings(Config):
     num_instances: int = option(1, help="random instances a cell", at_least=1)
     diabetes_samples: int = option(16, help="training patients", at_least=2, at_most=64)
     diabetes_alphas: tuple[float, ...] = option(
-        (0.01, 0.1), help="initial scales on the diabetes data", above=0
+        (0.1, 0.3), help="initial scales on the diabetes data", above=0
     )
     diabetes_kappa: float = option(
         20.0, help="kappa times the least l1 norm, on the diabetes data", above=0
