@@ -54,7 +54,7 @@ class Setting(eqx.Module):
             return optx.rms_norm(flow.params(scaled_error))
 
         return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
-            inner=controller(self.rtol, self.atol, norm),
+            inner=controller(self.solver, self.rtol, self.atol, norm),
             loss=loss,
             monotone=flow.monotone,
             loss_scale=self.loss_scale,

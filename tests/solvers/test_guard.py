@@ -78,7 +78,7 @@ def test_cut_step_is_grown_again_only_if_it_was_accepted(
     # is rejected, it would be tried again for ever.
     tol = jnp.asarray(1.0)
     guard = Guard(  # pyright: ignore[reportCallIssue]
-        inner=controller(tol, tol, jnp.abs),
+        inner=controller(diffrax.Tsit5(), tol, tol, jnp.abs),
         loss=lambda y, args: y**2,
         monotone=True,
         loss_scale=tol,
