@@ -62,7 +62,12 @@ def plot_comparison(
     ax.plot(eta, gap, "o", label=label)
     if order is not None:
         guide = gap[0] * (eta / eta[0]) ** order
-        ax.plot(eta, guide, ":", color="gray", label=f"slope {order:g}")
+        name = f"slope {order:g}"
+        known = ax.get_legend_handles_labels()[1]
+        ax.plot(eta, guide, ":", color="gray", label=None if name in known else name)
     ax.set(xscale="log", yscale="log", xlabel="step size η", ylabel="gap to the flow")
+    # Less than a decade has no round tick, or too many: the step sizes are the ticks.
+    ax.set_xticks(eta, [f"{x:g}" for x in eta])
+    ax.set_xticks([], minor=True)
     ax.legend()
     return ax

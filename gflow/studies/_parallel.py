@@ -27,7 +27,7 @@ def in_parallel(
             raise _GivenUpError
         progress(message)
 
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1))
     try:
         yield from pool.map(lambda part: part(report), parts)
     finally:

@@ -35,13 +35,23 @@ class Settings(Config):
     )
     t1: float = option(1e13, help="horizon, in units of flow time", above=0)
     residual: float = option(
-        1e-12, help="relative residual at which a run to the limit stops", above=0
+        1e-12,
+        help="relative residual at which a run to the limit stops",
+        above=0,
+        below=1e-3,
     )
     coarse_residual: float = option(
-        1e-6, help="the same on random instances and the diabetes data", above=0
+        1e-6,
+        help="the same on random instances and the diabetes data",
+        above=0,
+        below=1e-3,
     )
     rtol: float = option(1e-6, help="relative tolerance to the limit", above=0)
     law_rtol: float = option(1e-9, help="relative tolerance for the laws", above=0)
+    eta: float = option(0.01, help="step size of gradient descent", above=0)
+    max_descent_steps: int = option(
+        300_000, help="steps gradient descent may take", at_least=1
+    )
     max_steps: int = option(100_000, help="steps a run may take", at_least=1)
 
     def __post_init__(self) -> None:

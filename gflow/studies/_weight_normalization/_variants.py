@@ -26,7 +26,9 @@ def signed_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
         progress(f"signed P1 to its limit: {name}")
         model = with_kappa(net, kappa)
         w0 = model.init(0.1)
-        run = run_to_limit(model, w0, data.A, y, settings, residual=settings.residual)
+        run = run_to_limit(
+            model, w0, data.A, y, settings, residual=settings.residual
+        ).run
         evidence[f"signed P1, {name}"] = repr(run)
         x = x_end(model, run)
         claims.append(
@@ -91,7 +93,7 @@ def deep_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
         w0 = model.init(alpha)
         run = run_to_limit(
             model, w0, data.A, data.y, settings, residual=settings.residual
-        )
+        ).run
         evidence[f"depth 3, {name}"] = repr(run)
         x = x_end(model, run)
         limit = diagonal_limit(model, data.A, data.y, w0)
