@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from gflow import Metric, Problem
+from gflow.problem import Metric, Problem
 
 
 @dataclasses.dataclass(eq=False)

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from .invariants import Invariant as Invariant
     from .problem import (
         EmpiricalRisk as EmpiricalRisk,
-        Metric as Metric,
         Objective as Objective,
         Problem as Problem,
-        Rates as Rates,
     )
     from .steppers import (
         Comparison as Comparison,
@@ -46,7 +44,7 @@ _HOMES = {
     "_simulate": ("simulate",),
     "flows": ("Flow", "GradientFlow"),
     "invariants": ("Invariant",),
-    "problem": ("EmpiricalRisk", "Metric", "Objective", "Problem", "Rates"),
+    "problem": ("EmpiricalRisk", "Objective", "Problem"),
     "steppers": (
         "Comparison",
         "Stepper",
@@ -67,7 +65,15 @@ _HOMES = {
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_PACKAGES = ("diagnostics", "invariants", "models", "plots", "studies")
+_PACKAGES = (
+    "diagnostics",
+    "invariants",
+    "models",
+    "plots",
+    "problem",
+    "studies",
+    "trajectory",
+)
 
 __version__ = "0.1.0"
 __all__ = [*_HOME, *_PACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]

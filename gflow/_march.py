@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _trees as trees
-from ._position import Position, judged
+from ._position import End, Position, judged
 from ._results import Outcome
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
@@ -48,7 +48,8 @@ class March:
         return self.setting.rtol.dtype
 
     def _schedule(self) -> Any:
-        return self.save.schedule(0.0, self.t1).astype(self._dtype)
+        # Times that differ by less than the dtype resolves are one.
+        return np.unique(self.save.schedule(0.0, self.t1).astype(self._dtype))
 
     def begin(self, measurement: Measurement, params: Params) -> Position:
         """Measure w0, compile, and stand at t = 0."""
@@ -66,7 +67,9 @@ class March:
             end=end_at_start(record, setting.watch, float(speed)),
             mark=(0, 0.0),
             budget=FIRST_BUDGET,
+            located=False,
             seconds=0.0,
+            seconds_before=0.0,
             compile_seconds=0.0,
         )
         if position.end is None:
@@ -77,13 +80,13 @@ class March:
         seconds = time.perf_counter() - clock
         return dataclasses.replace(position, compile_seconds=seconds)
 
-    def go_on(self, stopped: Trajectory) -> Position:
+    def go_on(self, stopped: Trajectory, measurement: Measurement) -> Position:
         """Stand where a stopped run of the same setting stood."""
         position: Position = stopped.checkpoint
         clock = time.perf_counter()
         checkpoint = position.checkpoint
-        if position.end is not None and position.end[0].ok and position.t < self.t1:
-            # It ended inside a step: begin a new one from there, keep the counts.
+        if position.located:
+            # Begin a new step from there, and keep the counts.
             t1 = jnp.asarray(self.t1, self._dtype)
             fresh, _ = start(self.setting, checkpoint.t, t1, checkpoint.state)
             old = checkpoint.controller_state
@@ -95,11 +98,24 @@ class March:
             position,
             checkpoint=checkpoint,
             num_scheduled=num,
-            end=None if position.t < self.t1 else (Outcome.reached_end, ""),
+            record=dataclasses.replace(position.record, measurement=measurement),
+            end=self._end_of_resumed(position),
+            located=False,
+            seconds_before=position.seconds,
             mark=(position.num_attempts, position.t),
             budget=FIRST_BUDGET,
             compile_seconds=position.compile_seconds + time.perf_counter() - clock,
         )
+
+    def _end_of_resumed(self, position: Position) -> End | None:
+        if position.t >= self.t1:
+            return Outcome.reached_end, ""
+        watch, t = self.setting.watch, position.checkpoint.t
+        params = self.setting.flow.params(position.checkpoint.state)
+        w = eqx.combine(params, self.setting.static)
+        if watch.stops and jnp.min(watch.margins(t, w, self.setting.problem)) <= 0:
+            return watch.met(t, w, self.setting.problem)
+        return None
 
     def run(self, position: Position, line: ProgressLine) -> Position:
         """Stretch after stretch until the run ends."""
@@ -124,7 +140,9 @@ class March:
         used = [
             b.outcome
             for b in self.budgets
-            if b.used_up(position.seconds, position.num_attempts)
+            if b.used_up(
+                position.seconds - position.seconds_before, position.num_attempts
+            )
         ]
         if used:
             return dataclasses.replace(position, end=(used[0], ""))
@@ -187,6 +205,7 @@ class March:
     def finish(self, position: Position, plan: Plan, origin: Origin) -> Trajectory:
         """The trajectory that a position amounts to."""
         record, checkpoint = position.record, position.checkpoint
+        num_points = record.num_points
         if position.t > record.blocks[-1]["ts"][-1]:
             record = self._added(record, checkpoint.t[None], _lead(checkpoint.state))
         guard = checkpoint.controller_state
@@ -200,13 +219,18 @@ class March:
             "num_rejected_by_guard": int(guard.num_refused),
             "num_gradients": None if own is None else own + looks * attempts,
             "num_gradients_saving": record.num_gradients,
-            "num_losses": attempts + 1,
-            "num_hvps": 0,
+            "num_losses": 1 + (1 + self.setting.watch.num_losses) * attempts,
+            "num_hvps": None if own is None else 0,
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
         }
         assert position.end is not None
-        return assemble(record, position.end, stats, plan, origin, position)
+        # The checkpoint shares its points with the trajectory, but for the last where
+        # a run ended between two points of its schedule.
+        record = record.joined()
+        shared = record.first_points(num_points)
+        kept = dataclasses.replace(position, record=shared)
+        return assemble(record, position.end, stats, plan, origin, kept)
 
 
 def _lead(state: Any) -> Any:

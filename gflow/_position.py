@@ -35,7 +35,11 @@ class Position:
     # Attempts and time where the look-out for a stall began.
     mark: tuple[int, float]
     budget: int
+    # Whether it ended inside a step, at a stop found there.
+    located: bool
     seconds: float
+    # Of these, seconds spent by earlier calls that this one resumed.
+    seconds_before: float
     compile_seconds: float
 
     @property
@@ -57,7 +61,7 @@ def judged(
     end: End | None = None
     if fired:
         at, w = position.checkpoint, _full(setting, position.checkpoint)
-        end = (setting.watch.met(at.t, w, setting.problem), "")
+        end = setting.watch.met(at.t, w, setting.problem)
     elif position.t >= t1:
         end = (Outcome.reached_end, "")
     elif result == diffrax.RESULTS.dt_min_reached:
@@ -76,7 +80,7 @@ def judged(
             end = (Outcome.stalled, text)
         mark = (position.num_attempts, position.t)
         position = dataclasses.replace(position, mark=mark)
-    return dataclasses.replace(position, end=end)
+    return dataclasses.replace(position, end=end, located=fired)
 
 
 def _climbs(position: Position) -> bool:
@@ -100,9 +104,8 @@ def _full(setting: Setting, checkpoint: Checkpoint) -> Params:
 def _cause_of_underflow(setting: Setting, position: Position) -> End:
     """Why no step is short enough: tell the five causes apart."""
     checkpoint = position.checkpoint
-    w = _full(setting, checkpoint)
     params = setting.flow.params(checkpoint.state)
-    velocity = eqx.filter_jit(setting.flow.velocity)(setting.problem, w)
+    velocity = setting.velocity(checkpoint.t, checkpoint.state)
     speed, size = float(trees.norm(velocity)), float(trees.norm(params))
     # A state that falls into a singularity is as fast, but does not grow.
     grows = float(trees.inner(params, velocity)) > 0

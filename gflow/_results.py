@@ -40,7 +40,7 @@ class Outcome(enum.Enum):
 
 # What to try, for the outcomes where the cause suggests something.
 ADVICE = {
-    Outcome.wall_clock: "raise the budget, or go on with resume=trajectory",
+    Outcome.wall_clock: "raise the budget, or let simulate go on: resume=trajectory",
     Outcome.max_steps: (
         "the problem may be stiff: try an implicit solver (solver=diffrax.Kvaerno5()), "
         "a looser rtol, a shorter t1, or stops=[gf.MaxSteps(n)] with a larger n"

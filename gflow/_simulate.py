@@ -6,7 +6,9 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import _trees as trees
 from ._march import March
@@ -26,6 +28,7 @@ from .trajectory import (
     Stop,
     Trajectory,
     Watch,
+    check_kind,
     conclude,
 )
 
@@ -70,8 +73,9 @@ def simulate(
         reported.
     - `stops`: `Stationary`, `LossBelow`, `Target`, `Diverged`, `WallClock`,
         `MaxSteps` (default 1,000,000).
-    - `resume`: a trajectory of the same problem that stopped short; going on gives
-        the same bits as never having stopped.
+    - `resume`: a trajectory of the same problem, flow, solver, tolerances and `save`
+        that stopped short; going on gives the same bits as never having stopped.
+        `t1` and `stops` may be others.
     - `throw`: raise if the end asked for was not reached.
     - `progress`: show a progress line; default: if standard error is a terminal.
 
@@ -93,26 +97,27 @@ def simulate(
 
     ```
     """
-    params, static = _checked(problem, w0, t1, rtol, atol)
+    params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
+    w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
     solver, plan = choose(solver)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
     setting = _setting(problem, flow, params, static, solver, rtol, atol, stops)
-    budgets = [s for s in stops if isinstance(s, Budget)]
+    budgets = [stop for stop in stops if isinstance(stop, Budget)]
     if not any(isinstance(b, MaxSteps) for b in budgets):
         budgets.append(MaxSteps(_MAX_STEPS))
-    march = March(setting, save, float(t1), tuple(budgets))
+    march = March(setting, save, t1, tuple(budgets))
+    options = {"rtol": rtol, "atol": atol, "solver": solver, "stops": tuple(budgets)}
+    origin = Origin(problem, flow, {**options, "save": save, "t1": t1})
     if resume is None:
         position = march.begin(measurement, params)
     else:
-        _check_resumable(resume, measurement, params)
-        position = march.go_on(resume)
-    with ProgressLine(type(flow).__name__, float(t1), progress) as line:
+        _check_resumable(resume, origin, measurement, params)
+        position = march.go_on(resume, measurement)
+    with ProgressLine(type(flow).__name__, t1, progress) as line:
         position = march.run(position, line)
-    options = {"t1": float(t1), "rtol": rtol, "atol": atol, "solver": solver}
-    trajectory = march.finish(position, plan, Origin(problem, flow, options))
-    return conclude(trajectory, throw)
+    return conclude(march.finish(position, plan, origin), throw)
 
 
 def _setting(
@@ -145,21 +150,32 @@ def _loss(problem: Problem, w: Params) -> Any:
 
 
 def _checked(
-    problem: Problem, w0: Params, t1: float, rtol: float, atol: float
+    problem: Problem,
+    flow: Flow,
+    w0: Params,
+    t1: float,
+    rtol: float,
+    atol: float,
+    save: Save | None,
 ) -> tuple[Params, Params]:
     """The parameter and other leaves of w0, all inputs found sound."""
-    if not isinstance(problem, Problem):
-        raise TypeError(
-            f"problem must be a gflow Problem, not {type(problem).__name__}"
-        )
-    params, static = problem.split(w0)
-    if not 0 < t1 < float("inf"):
-        raise ValueError(f"t1 must be > 0 and finite, not {t1!r}")
-    for name, value in (("rtol", rtol), ("atol", atol)):
+    for name, value, kind in (
+        ("problem", problem, Problem),
+        ("flow", flow, Flow),
+        ("save", save, Save | None),
+    ):
+        check_kind(name, value, kind)
+    for name, value in (("t1", t1), ("rtol", rtol), ("atol", atol)):
+        if not isinstance(value, (int, float, np.number, np.ndarray, jax.Array)):
+            raise TypeError(f"{name} must be a number, not {value!r}")
         if not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite, not {value!r}")
+    params, static = problem.split(w0)
     dtype = trees.dtype(params)
-    eps = float(jnp.finfo(dtype).eps)
+    eps, tiny = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
+    for name, value in (("t1", t1), ("atol", atol)):
+        if value < tiny:
+            raise ValueError(f"{name} {value:g} is below the least number of {dtype}")
     if rtol < eps:
         raise ValueError(f"rtol {rtol:g} is below the resolution {eps:.1g} of {dtype}")
     if rtol < 10 * eps:
@@ -173,10 +189,25 @@ def _checked(
 
 
 def _check_resumable(
-    stopped: Trajectory, measurement: Measurement, params: Params
+    stopped: Trajectory, origin: Origin, measurement: Measurement, params: Params
 ) -> None:
-    if not isinstance(stopped.checkpoint, Position):
+    if not isinstance(stopped, Trajectory) or not isinstance(
+        stopped.checkpoint, Position
+    ):
         raise TypeError("resume takes a trajectory that simulate made")
+    asked, given = origin.options, stopped.origin.options
+    differing = [n for n in ("rtol", "atol", "save") if asked[n] != given[n]]
+    for name, one, other in (
+        ("solver", asked["solver"], given["solver"]),
+        ("flow", origin.law, stopped.origin.law),
+        ("problem", origin.problem, stopped.origin.problem),
+    ):
+        if not eqx.tree_equal(one, other):
+            differing.append(name)
+    if differing:
+        raise ValueError(
+            f"resume: {', '.join(differing)} differ from those of the stopped run"
+        )
     if not eqx.tree_equal(eqx.filter(stopped.w0, eqx.is_inexact_array_like), params):
         raise ValueError("resume: w0 is not the one that the stopped run began from")
     before = stopped.checkpoint.record.measurement

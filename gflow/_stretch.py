@@ -15,6 +15,10 @@ from .problem import Problem
 from .solvers import Guard, GuardState, controller
 from .trajectory import Watch
 
+# Bisection is to end when the interval is down to the resolution of time. optimistix
+# ends it when the margin, too, is below the same `atol`; in this unit it always is.
+_MARGIN_UNIT, _LEAST_INTERVAL = 1e-25, 1e-18
+
 
 class Checkpoint(eqx.Module):
     """Where a flow stands between two stretches; enough to go on to the same bits."""
@@ -61,6 +65,12 @@ class Setting(eqx.Module):
             budget=jnp.asarray(budget),
         )
 
+    @eqx.filter_jit
+    def velocity(self, t: Any, state: Any) -> Params:
+        """dw/dt at a state."""
+        terms = self.flow.terms(self.static)
+        return self.flow.params(terms.vf(t, state, self.problem))
+
     def event(self) -> diffrax.Event | None:
         """The first of the located stops, as diffrax wants it."""
         if not self.watch.stops:
@@ -68,13 +78,10 @@ class Setting(eqx.Module):
 
         def least(t: Any, y: Any, args: Problem, **_: Any) -> Any:
             w = eqx.combine(self.flow.params(y), self.static)
-            return jnp.min(self.watch.margins(t, w, args))
+            return _MARGIN_UNIT * jnp.min(self.watch.margins(t, w, args))
 
-        # Bisection until the interval is a unit in the last place. optimistix ends it
-        # earlier only if the margin too is below `atol`, which no number fits: so it
-        # runs to its 256 steps, once a run, and its complaint about that is ignored
-        # (`fired` below).
-        root_finder = optx.Bisection(rtol=1.0, atol=0.0, flip=True)
+        eps = float(jnp.finfo(self.rtol.dtype).eps)
+        root_finder = optx.Bisection(rtol=4 * eps, atol=_LEAST_INTERVAL, flip=True)
         return diffrax.Event(least, root_finder, False)
 
 
@@ -88,9 +95,8 @@ def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, A
         terms, t0, t1, state, None, setting.problem, solver.func, order
     )
     solver_state = solver.init(terms, t0, tnext, state, setting.problem)
-    velocity = setting.flow.params(terms.vf(t0, state, setting.problem))
     checkpoint = Checkpoint(t0, state, solver_state, controller_state)
-    return _strong(checkpoint), trees.norm(velocity)
+    return _strong(checkpoint), trees.norm(setting.velocity(t0, state))
 
 
 @eqx.filter_jit

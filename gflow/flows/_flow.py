@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Params
-from ..problem import Problem
 
 
 class Flow(eqx.Module):
@@ -41,7 +40,3 @@ class Flow(eqx.Module):
     @abc.abstractmethod
     def energy(self, state: Any) -> Float[Array | np.ndarray, "..."]:
         """The loss dropped so far, as the law integrates it; also of stacked states."""
-
-    @abc.abstractmethod
-    def velocity(self, problem: Problem, w: Params) -> Params:
-        """dw/dt at w at t = 0."""

@@ -64,7 +64,3 @@ class GradientFlow(Flow):
     def energy(self, state: FlowState) -> Float[Array | np.ndarray, "..."]:
         """∫ ‖∇L‖²_{G^-1} dt."""
         return state.energy
-
-    def velocity(self, problem: Problem, w: Params) -> Params:
-        """-G^-1 ∇L(w)."""
-        return problem.velocity(w)

@@ -52,8 +52,7 @@ def plot_drift(trajectory: Trajectory, ax: Axes) -> Axes:
         flat = np.asarray(values).reshape(len(values), -1)
         moved = np.linalg.norm(flat - flat[0], axis=1)
         drift = trajectory.drift[name]
-        relative = np.isfinite(drift.relative) and drift.relative > 0
-        scale = drift.absolute / drift.relative if relative else 1.0
+        scale = drift.scale if drift.scale > 0 else 1.0
         line = "--" if drift.claimed is False else "-"
         height = np.maximum(moved / scale, _FLOOR)
         ax.plot(trajectory.ts[shown], height[shown], line, label=name)

@@ -40,7 +40,7 @@ class Rates(Metric):
     **Cost:** one multiplication a parameter.
 
     ```python
-    >>> from gflow import Rates
+    >>> from gflow.problem import Rates
     >>> metric = Rates({"u": 1.0, "v": 5.0})
 
     ```

@@ -1,6 +1,7 @@
 """iterate: run a discrete method from w0."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from .. import _trees as trees
 from .._results import Outcome
@@ -27,6 +29,7 @@ from ..trajectory import (
     Trajectory,
     Watch,
     assemble,
+    check_kind,
     conclude,
     end_at_start,
     next_budget,
@@ -79,11 +82,13 @@ def iterate(
 
     ```
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(
-            f"problem must be a gflow Problem, not {type(problem).__name__}"
-        )
+    check_kind("problem", problem, Problem)
+    if isinstance(stepper, optax.GradientTransformation):
+        raise TypeError("wrap optax: gf.from_optax(transformation, eta=...)")
+    check_kind("stepper", stepper, Stepper)
+    check_kind("save", save, Save | None)
     params, static = problem.split(w0)
+    w0 = eqx.combine(params, static)
     if not num_steps >= 1 or num_steps != int(num_steps):
         raise ValueError(f"num_steps must be a whole number >= 1, not {num_steps!r}")
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
@@ -186,6 +191,10 @@ class _Loop:
     num_steps: int
     budgets: tuple[Budget, ...]
 
+    @functools.cached_property
+    def _schedule(self) -> Any:
+        return self.save.indices(self.num_steps, float(self.setting.stepper.eta))
+
     def begin(self, measurement: Measurement, params: Params) -> _Position:
         """Measure w0, compile, and stand at step 0."""
         clock = time.perf_counter()
@@ -220,11 +229,9 @@ class _Loop:
         return position
 
     def _window(self, position: _Position) -> tuple[Any, int]:
-        eta = float(self.setting.stepper.eta)
-        schedule = self.save.indices(self.num_steps, eta)
         now = position.now
         num_bytes = trees.size(now.w) * trees.dtype(now.w).itemsize
-        return next_window(schedule, position.num_scheduled, num_bytes)
+        return next_window(self._schedule, position.num_scheduled, num_bytes)
 
     def _stretch(self, position: _Position) -> _Position:
         clock = time.perf_counter()
@@ -257,7 +264,7 @@ class _Loop:
         problem, watch = self.setting.problem, self.setting.watch
         w = eqx.combine(now.w, self.setting.static)
         if now.stopped:
-            return watch.met(now.k * self.setting.stepper.eta, w, problem), ""
+            return watch.met(now.k * self.setting.stepper.eta, w, problem)
         if now.broken:
             where = f"step {int(now.k) + 1}"
             if trees.norm(now.w) > _FAR:
@@ -284,14 +291,14 @@ class _Loop:
             "num_rejected_by_guard": 0,
             "num_gradients": k * (1 + self.setting.watch.num_gradients),
             "num_gradients_saving": record.num_gradients,
-            "num_losses": 0,
+            "num_losses": k * self.setting.watch.num_losses,
             "num_hvps": 0,
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
         }
         plan = Plan(stepper.name, "the caller's discrete method")
         assert position.end is not None
-        return assemble(record, position.end, stats, plan, origin, position)
+        return assemble(record.joined(), position.end, stats, plan, origin, None)
 
 
 @eqx.filter_jit

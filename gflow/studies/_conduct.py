@@ -47,6 +47,18 @@ class Conducted:
         return self.completed and all(claim.holds for claim in self.result.claims)
 
 
+# Where the arguments of a run and the settings of a study are checked.
+_ENTRIES = (
+    "gflow._simulate",
+    "gflow._trees",
+    "gflow.problem",
+    "gflow.steppers",
+    "gflow.trajectory._save",
+    "gflow.trajectory._stops",
+    Config.__module__,
+)
+
+
 def silent(message: str) -> None:
     """Report no progress."""
     del message
@@ -100,18 +112,17 @@ def _outcome(error: BaseException | None) -> str:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether gflow itself raised the error, outside of the studies.
+    """Whether one of gflow's entries refused what it was asked for.
 
-    gflow answers misuse by ValueError and TypeError, whose innermost frame is then one
-    of its own. The same errors out of a library, or of a study's own code, are faults.
+    Misuse is answered by ValueError and TypeError, raised where a run's arguments are
+    checked. The same errors out of anything else, a library or a study's own code, are
+    faults, and do not void what was found before.
     """
     frame: TracebackType | None = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
-    in_config = module == Config.__module__
-    in_studies = module.startswith("gflow.studies.") and not in_config
-    return module.split(".")[0] == "gflow" and not in_studies
+    return module.startswith(_ENTRIES)
 
 
 def _remains(trajectory: Any) -> StudyResult:

@@ -73,7 +73,10 @@ def _checked(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         if not value:
             raise ValueError(f"{field.name} must not be empty")
         kind = typing.get_args(hint)[0]
-        return tuple(_checked(field, kind, entry) for entry in value)
+        entries = tuple(_checked(field, kind, entry) for entry in value)
+        if len(set(entries)) < len(entries):
+            raise ValueError(f"{field.name} must not name a value twice: {value!r}")
+        return entries
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:

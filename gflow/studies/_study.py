@@ -49,12 +49,14 @@ class StudyResult:
     - `dataset`: an `xarray.Dataset` of everything measured, or None.
     - `figures`: drawn from the dataset of the whole study.
     - `evidence`: what each run says of its own accuracy: name to text.
+    - `place`: the part's place in the report, where parts come in any order.
     """
 
     claims: tuple[Claim, ...] = ()
     dataset: Dataset | None = None
     figures: tuple[Figure, ...] = ()
     evidence: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    place: int = 0
 
 
 def merge(parts: Iterable[StudyResult]) -> StudyResult:
@@ -64,7 +66,7 @@ def merge(parts: Iterable[StudyResult]) -> StudyResult:
     """
     import xarray
 
-    parts = list(parts)
+    parts = sorted(parts, key=lambda part: part.place)
     datasets = [part.dataset for part in parts if part.dataset is not None]
     # join="exact": a dimension shared by two parts has the same labels in both, and
     # nothing is ever padded to fit.

@@ -23,6 +23,7 @@ from ._stops import (
     Target as Target,
     WallClock as WallClock,
     Watch as Watch,
+    check_kind as check_kind,
 )
 from ._trajectory import (
     Drift as Drift,

@@ -94,11 +94,8 @@ class Record:
     # The first and the last point, kept whatever else is.
     ends: tuple[Params, Params] | None = None
     dropped_params: bool = False
-
-    @property
-    def num_gradients(self) -> int:
-        """Gradients that measuring took: whole blocks, filled up."""
-        return sum(_BLOCK * -(-len(block["ts"]) // _BLOCK) for block in self.blocks)
+    # Gradients that measuring took: whole blocks, filled up.
+    num_gradients: int = 0
 
     @property
     def num_points(self) -> int:
@@ -130,6 +127,7 @@ class Record:
             blocks=(*earlier, block),
             ends=(first, jax.tree.map(lambda x: x[-1], ws)),
             dropped_params=dropped,
+            num_gradients=self.num_gradients + _BLOCK * -(-len(ts) // _BLOCK),
         )
 
     @property
@@ -169,15 +167,25 @@ class Record:
             pieces.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:n], piece))
         return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)
 
+    def joined(self) -> "Record":
+        """The same points in one block, of which slices are no copies."""
+        kept = all(block["ws"] is not None for block in self.blocks)
+        blocks = [{**b, "ws": b["ws"] if kept else None} for b in self.blocks]
+        block = jax.tree.map(lambda *xs: np.concatenate(xs), *blocks)
+        return dataclasses.replace(self, blocks=(block,))
+
+    def first_points(self, num: int) -> "Record":
+        """Only the first points of a joined record."""
+        (block,) = self.blocks
+        block = jax.tree.map(lambda x: x[:num], block)
+        return dataclasses.replace(self, blocks=(block,))
+
     def gathered(self) -> Block:
-        """All points as arrays with time leading; "ws" is None if not kept."""
-        blocks = [{k: v for k, v in b.items() if k != "ws"} for b in self.blocks]
-        out = jax.tree.map(lambda *xs: np.concatenate(xs), *blocks)
-        kept = [b["ws"] for b in self.blocks]
-        if any(ws is None for ws in kept):
-            return {**out, "ws": None}
-        ws = jax.tree.map(lambda *xs: np.concatenate(xs), *kept)
-        return {**out, "ws": eqx.combine(ws, self.static)}
+        """All points of a joined record as arrays with time leading."""
+        (block,) = self.blocks
+        kept = block["ws"] is not None
+        ws = eqx.combine(block["ws"], self.static) if kept else None
+        return {**block, "ws": ws}
 
 
 def end_at_start(

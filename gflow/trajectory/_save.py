@@ -33,6 +33,8 @@ class Save:
         times = np.asarray(self.times)
         if not np.all(np.isfinite(times)) or np.any(np.diff(times) <= 0):
             raise ValueError("Save.at needs finite times in increasing order")
+        if np.any(times < 0):
+            raise ValueError("Save.at needs times >= 0")
 
     @classmethod
     def log(

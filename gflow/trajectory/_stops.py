@@ -27,8 +27,9 @@ class LocatedStop(Stop):
     step, the first one given wins.
     """
 
-    # Gradients that one look at the margin costs.
+    # Gradients and losses that one look at the margin costs.
     num_gradients: ClassVar[int] = 0
+    num_losses: ClassVar[int] = 0
 
     @abc.abstractmethod
     def reference(self, t: Any, w: Params, problem: Problem) -> Any:
@@ -41,6 +42,8 @@ class LocatedStop(Stop):
 
 class Stationary(LocatedStop):
     """Stop when ‖∇L(w)‖ ≤ rtol ‖∇L(w0)‖. Cost: one gradient a step.
+
+    The norm is over all parameters, also those that a rate of zero freezes.
 
     On a plateau or near a saddle the gradient is small as well: the outcome says that
     the gradient is small, not that a minimum was reached.
@@ -69,6 +72,7 @@ class LossBelow(LocatedStop):
 
     value: Scalar = eqx.field(converter=jnp.asarray)
     outcome: ClassVar[Outcome] = Outcome.loss_reached
+    num_losses: ClassVar[int] = 1
 
     def __check_init__(self) -> None:
         _finite("LossBelow", "value", self.value)
@@ -134,16 +138,24 @@ class Watch(eqx.Module):
     def __init__(
         self, stops: Sequence[Stop], t: Any, w: Params, problem: Problem
     ) -> None:
+        if isinstance(stops, Stop):
+            raise TypeError("stops must be a sequence: put the stop in a list")
+        for stop in stops:
+            check_kind("a stop", stop, Stop)
         self.stops = tuple(s for s in stops if isinstance(s, LocatedStop))
-        measured = [_first_look(stop, t, w, problem) for stop in self.stops]
+        measured = [_checked_look(stop, t, w, problem) for stop in self.stops]
         self.references = tuple(reference for reference, _ in measured)
         self.first = tuple(margin for _, margin in measured)
 
     def margins(self, t: Any, w: Params, problem: Problem) -> Any:
-        """Each margin as a share of its value at the start: 1 there, 0 at the stop."""
+        """Each margin as a share of its value at the start: 1 there, 0 at the stop.
+
+        A margin that is not a number counts as met: the run must not go on without it.
+        """
         parts = zip(self.stops, self.references, self.first, strict=True)
         shares = [s.margin(t, w, problem, r) / first for s, r, first in parts]
-        return jnp.stack(shares).astype(trees.dtype(w))
+        margins = jnp.stack(shares).astype(trees.dtype(w))
+        return jnp.where(jnp.isnan(margins), -1.0, margins)
 
     def met_at_start(self) -> Outcome | None:
         """The outcome of the first stop that the start already meets."""
@@ -152,15 +164,48 @@ class Watch(eqx.Module):
                 return stop.outcome
         return None
 
-    def met(self, t: Any, w: Params, problem: Problem) -> Outcome:
+    def met(self, t: Any, w: Params, problem: Problem) -> tuple[Outcome, str]:
         """The outcome of the stop nearest to being met."""
         margins = eqx.filter_jit(Watch.margins)(self, t, w, problem)
-        return self.stops[int(jnp.argmin(margins))].outcome
+        nearest = int(jnp.argmin(margins))
+        stop = self.stops[nearest]
+        if jnp.isnan(stop.margin(t, w, problem, self.references[nearest])):
+            return Outcome.nonfinite_observable, f"that of {type(stop).__name__}"
+        return stop.outcome, ""
 
     @property
     def num_gradients(self) -> int:
         """Gradients that one look at all margins costs."""
         return sum(stop.num_gradients for stop in self.stops)
+
+    @property
+    def num_losses(self) -> int:
+        """Losses that one look at all margins costs."""
+        return sum(stop.num_losses for stop in self.stops)
+
+
+def _checked_look(stop: LocatedStop, t: Any, w: Params, problem: Problem) -> Any:
+    name = type(stop).__name__
+    try:
+        reference, margin = _first_look(stop, t, w, problem)
+    except Exception as error:
+        raise ValueError(
+            f"the stop {name} cannot be evaluated at w0: {type(error).__name__}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if jnp.shape(margin) != () or jnp.isnan(margin):
+        raise ValueError(f"the stop {name} must watch one real number, not {margin}")
+    return reference, margin
+
+
+def check_kind(name: str, value: Any, kind: Any) -> None:
+    """Raise `TypeError` unless `value` is an instance of `kind`."""
+    if not isinstance(value, kind):
+        wanted = getattr(kind, "__name__", str(kind))
+        given = (
+            f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        )
+        raise TypeError(f"{name} must be an instance of {wanted}, not {given:.60}")
 
 
 @eqx.filter_jit

@@ -14,6 +14,8 @@ from ._record import Record
 # On smooth problems the defect is some 0.01 to 10 rtol. At this many rtol, or at this
 # share of the loss dropped whatever the tolerance, the solver has left the flow.
 _BALANCE_FACTOR, _BALANCE_LIMIT = 1e4, 0.1
+# And the loss itself is known to so many units in the last place.
+_BALANCE_ULPS = 1e3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +31,14 @@ class Drift:
     """How far an invariant moved from its initial value.
 
     `absolute` is max over t of ‖h(w(t)) - h(w0)‖ (Euclidean, over all entries);
-    `relative` is that over the invariant's scale (see `Invariant`), inf if the scale
-    is zero. `claimed` says whether the invariant is declared for the run's law of
+    `relative` is that over `scale`, the invariant's (see `Invariant`), inf if that is
+    zero. `claimed` says whether the invariant is declared for the run's law of
     motion; None if it makes no statement.
     """
 
     absolute: float
     relative: float
+    scale: float
     claimed: bool | None
 
 
@@ -71,10 +74,11 @@ class Trajectory:
     - `energy_defect`: max over saved times of |L(w0) - L(w(t)) - energy(t)|, over the
         total loss dropped; None for discrete methods, nan if no loss was dropped.
     - `result`: the `Outcome`; `result.ok` says whether the end asked for was reached.
-    - `stats`: num_steps, num_accepted, num_rejected, num_rejected_by_guard,
-        num_gradients (None if the solver does not tell), num_losses, num_hvps,
-        num_gradients_saving (spent on saved values, not on stepping), seconds,
-        compile_seconds.
+    - `stats`: num_steps, num_accepted, num_rejected, num_rejected_by_guard; of the
+        steps and of the stops' look at each, num_gradients and num_hvps (None if the
+        solver does not tell) and num_losses; num_gradients_saving, spent on saved
+        values; seconds, compile_seconds. Locating a stop, some 50 looks once a run, is
+        not counted.
     - `plan`: the solver and the reason for it.
     - `notes`: whatever else the reader should know.
     - `versions`: of gflow and the libraries beneath it.
@@ -136,7 +140,9 @@ def _cost(stats: dict[str, Any]) -> str:
         parts.append(f"{stats['num_rejected']} rejected ({guard} for raising the loss)")
     gradients = stats["num_gradients"]
     counted = "not counted by this solver" if gradients is None else gradients
-    parts += [f"gradients {counted}", f"Hessian-vector products {stats['num_hvps']}"]
+    parts.append(f"gradients {counted}")
+    if stats["num_hvps"] is not None:
+        parts.append(f"Hessian-vector products {stats['num_hvps']}")
     took, compiling = stats["seconds"], stats["compile_seconds"]
     return ", ".join(parts) + f"; {took:.3g} s + {compiling:.3g} s compiling"
 
@@ -162,7 +168,8 @@ def assemble(
     end = _finite(end, observed, data["invariants"], data["ts"])
     if "energy" in data:
         defect = _energy_defect(data["loss"], data["energy"])
-        end = _balanced(end, defect, data["loss"], origin.options["rtol"])
+        rtol = origin.options["rtol"]
+        end = _balanced(end, data["loss"], data["energy"], rtol)
     result, detail = end
     return Trajectory(
         ts=data["ts"],
@@ -182,23 +189,30 @@ def assemble(
         detail=detail,
         stats=stats,
         plan=plan,
-        notes=record.notes,
+        notes=(*record.notes, *_rise(data["loss"])),
         versions=versions(),
         origin=origin,
         checkpoint=checkpoint,
     )
 
 
+def _rise(losses: Any) -> tuple[str, ...]:
+    rise = losses[-1] - losses[0]
+    return (f"the loss is higher at the end, by {rise:.3g}",) if rise > 0 else ()
+
+
 def _balanced(
-    end: tuple[Outcome, str], defect: float, losses: Any, rtol: float
+    end: tuple[Outcome, str], losses: Any, energies: Any, rtol: float
 ) -> tuple[Outcome, str]:
     """The end, or the energy balance so far off that the run did not follow its law."""
     eps = float(np.finfo(losses.dtype).eps)
     dropped = losses[0] - np.min(losses)
-    round_off = 1e3 * eps * np.max(np.abs(losses)) / dropped if dropped > 0 else np.inf
-    allowed = max(min(_BALANCE_FACTOR * rtol, _BALANCE_LIMIT), round_off)
-    if end[0].ok and defect > allowed:
-        return Outcome.unbalanced, f"defect {defect:.2g} of the loss dropped"
+    off = np.max(np.abs(losses[0] - losses - energies))
+    explained = min(_BALANCE_FACTOR * rtol, _BALANCE_LIMIT) * dropped
+    round_off = _BALANCE_ULPS * eps * np.max(np.abs(losses))
+    if end[0].ok and off > max(explained, round_off):
+        text = f"energy {energies[-1]:.4g}, loss dropped {losses[0] - losses[-1]:.4g}"
+        return Outcome.unbalanced, text
     return end
 
 
@@ -238,7 +252,7 @@ def measure_drift(
     relative = absolute / scale if scale > 0 else float("inf" if absolute else 0)
     conserved_by = getattr(function, "conserved_by", None)
     claimed = None if conserved_by is None else law_name in conserved_by
-    return Drift(absolute, relative, claimed)
+    return Drift(absolute, relative, scale, claimed)
 
 
 def _energy_defect(losses: Any, energies: Any) -> float:

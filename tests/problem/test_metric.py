@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gflow as gf
+from gflow.problem import Rates
 
 W = {"u": (jnp.ones(2), jnp.ones(())), "v": jnp.ones(1, jnp.float32)}
 
@@ -22,7 +23,7 @@ W = {"u": (jnp.ones(2), jnp.ones(())), "v": jnp.ones(1, jnp.float32)}
 )
 def test_one_rate_serves_a_whole_subtree(prefix: Any, expected: list[float]) -> None:
     """The rate of a leaf is that of the prefix above it; dtypes are kept."""
-    metric = gf.Rates(prefix)
+    metric = Rates(prefix)
     metric.check(W)
     scaled = metric.inverse_apply(W, W)
     assert [float(np.max(x)) for x in jax.tree.leaves(scaled)] == expected
@@ -40,4 +41,4 @@ def test_rates_that_are_no_prefix_are_told(prefix: Any) -> None:
 def test_a_rate_is_finite_and_not_negative(rate: Any) -> None:
     """Negative, NaN and infinite rates are named by their place."""
     with pytest.raises(ValueError, match=r"rates\['u'\] must be one finite number"):
-        gf.Rates({"u": rate, "v": 1.0})
+        Rates({"u": rate, "v": 1.0})

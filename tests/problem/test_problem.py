@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gflow as gf
+from gflow.problem import Metric
 
 RNG = np.random.default_rng(0)
 MATRIX = RNG.standard_normal((4, 4))
@@ -23,7 +24,7 @@ class _Bare(gf.Problem):
     """A problem whose loss no annotation checks before `split` does."""
 
     function: Callable[[Any], Any]
-    metric: gf.Metric | None = None
+    metric: Metric | None = None
 
     def loss(self, w: Any) -> Any:
         return self.function(w)

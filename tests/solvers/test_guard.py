@@ -30,9 +30,6 @@ class _Unguarded(gf.Flow):
     def energy(self, state: Any) -> Any:
         return state.energy
 
-    def velocity(self, problem: gf.Problem, w: Any) -> Any:
-        return problem.velocity(w)
-
 
 def _unguarded(form: Any, **options: Any) -> Trajectory:
     return gf.simulate(form.problem, _Unguarded(), form.w0, form.t1, **options)

@@ -50,9 +50,6 @@ class _CountedFlow(gf.Flow):
     def energy(self, state: Any) -> Any:
         return state.energy
 
-    def velocity(self, problem: gf.Problem, w: Any) -> Any:
-        return problem.velocity(w)
-
 
 @pytest.mark.parametrize(
     "solver",

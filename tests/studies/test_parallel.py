@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from gflow.studies import Claim, StudyResult
+from gflow.studies import Claim, StudyResult, merge
 from gflow.studies._parallel import in_parallel
 from gflow.studies._study import ReportProgress
 
@@ -14,23 +14,26 @@ def result(name: str) -> StudyResult:
     return StudyResult((Claim(name, "", "", expected=0.0, measured=0.0),))
 
 
-def test_results_come_in_the_order_of_the_parts():
-    """Whichever part ends first."""
-    second_is_done = threading.Event()
+def test_results_come_as_they_are_done_and_are_merged_in_order():
+    """Whichever part ends first is there first, and in its place in the end."""
+    second_is_seen = threading.Event()
 
     def first(progress: ReportProgress) -> StudyResult:
-        assert second_is_done.wait(10)
+        assert second_is_seen.wait(10)
         return result("first")
 
     def second(progress: ReportProgress) -> StudyResult:
         progress("second")
-        second_is_done.set()
         return result("second")
 
     heard: list[str] = []
+    found: list[StudyResult] = []
     # Two workers at least, or the first would wait for ever: that is what is claimed.
-    found = list(in_parallel([first, second], heard.append))
-    assert [part.claims[0].name for part in found] == ["first", "second"]
+    for part in in_parallel([first, second], heard.append):
+        found.append(part)
+        second_is_seen.set()
+    assert [part.claims[0].name for part in found] == ["second", "first"]
+    assert [claim.name for claim in merge(found).claims] == ["first", "second"]
     assert heard == ["second"]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from gflow.studies import with_settings
 from gflow.studies._weight_normalization import study
+from gflow.studies._weight_normalization._limits import p1_limits
 from gflow.studies._weight_normalization._settings import SMOKE, Settings
 
 
@@ -31,3 +32,14 @@ def test_presets_are_settings_of_one_kind():
     assert set(study.smoke.alphas) <= set(study.full.alphas)
     assert set(study.smoke.depths) <= set(study.full.depths)
     assert study.full.num_instances > study.smoke.num_instances
+
+
+def test_p1_by_the_flow():
+    """Plain and normalized at alpha = 0.1 end where the table says, by both methods."""
+    settings = with_settings(SMOKE, ["alphas=0.1", "kappas=10"])
+    heard: list[str] = []
+    part = p1_limits(settings, heard.append)
+    assert [claim.name for claim in part.claims if not claim.holds] == []
+    names = [claim.name for claim in part.claims]
+    assert names[:2] == ["p1-0.1-plain", "p1-0.1-kappa-10"]
+    assert len(heard) == 2

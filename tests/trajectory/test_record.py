@@ -58,7 +58,8 @@ def test_drift_is_that_of_the_saved_values() -> None:
     np.testing.assert_allclose(run.drift["own"].relative, drop, rtol=1e-7)
     np.testing.assert_allclose(run.drift["scaled"].relative, drop / 4, rtol=1e-7)
     assert run.drift["scaled"].claimed is True
-    assert run.drift["zero"] == type(run.drift["zero"])(0.0, 0.0, None)
+    zero = run.drift["zero"]
+    assert (zero.absolute, zero.relative, zero.scale, zero.claimed) == (0, 0, 0, None)
     # Its value at w0 is 0 up to round-off, which is no scale: give one.
     assert run.drift["from zero"].relative > 1e10
     assert run.drift["other"].claimed is False

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..._simulate import simulate
-from ...diagnostics import lojasiewicz, rate
+from ...diagnostics import Lojasiewicz, lojasiewicz, rate
 from ...flows import GradientFlow
 from ...models import DiagonalNet, WeightNormalized, sparse_p1
 from ...steppers import Comparison, compare, gradient_descent, iterate
@@ -34,6 +34,7 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
         atol=1e-7 * settings.law_rtol,
         save=Save.steps(),
         stops=(LossBelow(1e-14), MaxSteps(settings.max_steps)),
+        progress=False,
     )
     found, speed = lojasiewicz(run), rate(run)
     return StudyResult(
@@ -57,7 +58,7 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
                 kind="relative",
             ),
         ),
-        dataset=_tail_dataset(run),
+        dataset=_tail_dataset(run, found),
         figures=(
             Figure(
                 "rate",
@@ -65,7 +66,7 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
                 "straight end is exponential decay. Right: gradient norm against loss; "
                 f"the dashed line has the fitted exponent {found.theta:.3f} "
                 f"(R^2 = {found.r_squared:.6f}).",
-                lambda dataset: _draw_rate(dataset, found.theta, found.c),
+                _draw_rate,
             ),
         ),
         evidence={
@@ -75,19 +76,21 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
     )
 
 
-def _tail_dataset(run: Trajectory) -> Any:
+def _tail_dataset(run: Trajectory, found: Lojasiewicz) -> Any:
     import xarray
 
     return xarray.Dataset(
         {
             "rate_loss": ("rate_time", run.observed["loss"]),
             "rate_grad_norm": ("rate_time", run.observed["grad_norm"]),
+            "rate_theta": ((), found.theta),
+            "rate_c": ((), found.c),
         },
         coords={"rate_time": run.ts},
     )
 
 
-def _draw_rate(dataset: Any, theta: float, c: float) -> Any:
+def _draw_rate(dataset: Any) -> Any:
     from ...plots import panels
 
     figure, (left, right) = panels(2)
@@ -96,6 +99,7 @@ def _draw_rate(dataset: Any, theta: float, c: float) -> Any:
     left.set(yscale="log", xlabel="time t", ylabel="loss L")
     left.set_title("Does the loss decay exponentially?")
     right.plot(loss, grad, ".", label="flow")
+    theta, c = float(dataset["rate_theta"]), float(dataset["rate_c"])
     ends = np.array([loss.min(), loss.max()])
     right.plot(ends, c * ends**theta, "--", label=f"θ = {theta:.3f}")
     right.set(xscale="log", yscale="log", xlabel="loss L", ylabel="gradient norm")
@@ -149,9 +153,12 @@ def _compare(model: Model, settings: Settings) -> tuple[Comparison, str]:
     data = sparse_p1()
     problem, w0 = model.problem(data.A, data.y), model.init(settings.alpha)
     save = Save.at(np.linspace(0, _T1, 11)[1:])
-    flow = simulate(problem, GradientFlow(), w0, _T1, rtol=settings.law_rtol, save=save)
+    rtol = settings.law_rtol
+    flow = simulate(
+        problem, GradientFlow(), w0, _T1, rtol=rtol, save=save, progress=False
+    )
     runs = [
-        iterate(problem, gradient_descent(_T1 / n), w0, n, save=save)
+        iterate(problem, gradient_descent(_T1 / n), w0, n, save=save, progress=False)
         for n in _NUM_STEPS
     ]
     return compare(flow, runs), repr(flow)

@@ -115,7 +115,7 @@ def _claims(
             "more than the bound: largest excess over bound.",
             "derived: log(b1/bmin)/log(Q/b1), log(b1/bmin)/(kappa (Q - b1))",
             expected=1.0,
-            measured=max(bounded),
+            measured=max(bounded, default=0.0),
             kind="at_most",
         ),
         Claim(

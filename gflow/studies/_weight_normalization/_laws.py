@@ -103,6 +103,7 @@ def _run(model: Model, w0: Any, settings: Settings) -> Trajectory:
         atol=1e-5 * settings.law_rtol,
         save=Save.log(num=60, first=1e-2),
         invariants=diagonal_invariants(model, data.A, w0),
+        progress=False,
     )
 
 
@@ -199,9 +200,7 @@ def _dataset(runs: dict[str, Trajectory]) -> Any:
         for name, values in run.invariants.items():
             flat = values.reshape(len(values), -1)
             moved = np.linalg.norm(flat - flat[0], axis=1)
-            drift = run.drift[name]
-            scale = drift.absolute / drift.relative if drift.relative > 0 else 1.0
-            drifts.append(moved / scale)
+            drifts.append(moved / run.drift[name].scale)
         rows.append(np.max(drifts, axis=0))
     return xarray.Dataset(
         {"drift": (("net", "law_time"), np.array(rows))},

@@ -72,6 +72,7 @@ def run_to_limit(
             stops=stops,
             resume=earlier,
             throw=throw,
+            progress=False,
         )
 
     first = flow(FITTED, None)
@@ -96,6 +97,7 @@ def descend(
         save=Save.log(num=20, keep_params=False),
         stops=[LossBelow(loss_at(FITTED, y))],
         throw=False,
+        progress=False,
     )
 
 

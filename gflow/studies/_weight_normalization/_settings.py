@@ -73,5 +73,4 @@ FULL = Settings(
     num_instances=5,
     diabetes_samples=20,
     diabetes_alphas=(0.001, 0.01, 0.1, 0.3),
-    coarse_residual=1e-8,
 )
