@@ -29,7 +29,7 @@ from .studies import (
 HOLDS, FAILS, USAGE, STOPPED = 0, 1, 2, 3
 
 _EXITS = """exit codes: 0 all claims hold, 1 a claim fails, 2 usage, 3 a run stopped
-short (what it found is written all the same)"""
+short (the parts of it that were done are written all the same)"""
 
 
 class _Parser(argparse.ArgumentParser):

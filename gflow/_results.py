@@ -23,7 +23,7 @@ class Outcome(enum.Enum):
     max_steps = (False, "the step budget was used up")
     zero_gradient = (False, "the velocity at w0 is exactly zero, so nothing moves")
     diverged = (False, "the parameter norm passed the divergence threshold")
-    blow_up = (False, "the parameters run to infinity in finite time")
+    blow_up = (False, "the parameters run to infinity")
     nonfinite_loss = (False, "the loss is not finite")
     nonfinite_grad = (False, "the gradient is not finite")
     nonfinite_state = (False, "every step, however small, ends at a non-finite state")

@@ -110,12 +110,13 @@ def simulate(
     march = March(setting, save, t1, tuple(budgets))
     options = {"rtol": rtol, "atol": atol, "solver": solver, "stops": tuple(budgets)}
     origin = Origin(problem, flow, {**options, "save": save, "t1": t1})
-    if resume is None:
-        position = march.begin(measurement, params)
-    else:
+    if resume is not None:
         _check_resumable(resume, origin, measurement, params)
-        position = march.go_on(resume, measurement)
     with ProgressLine(type(flow).__name__, t1, progress) as line:
+        if resume is None:
+            position = march.begin(measurement, params)
+        else:
+            position = march.go_on(resume, measurement)
         position = march.run(position, line)
     return conclude(march.finish(position, plan, origin), throw)
 
@@ -196,6 +197,10 @@ def _check_resumable(
     ):
         raise TypeError("resume takes a trajectory that simulate made")
     asked, given = origin.options, stopped.origin.options
+    if asked["t1"] < stopped.ts[-1]:
+        raise ValueError(
+            f"resume: t1 = {asked['t1']:g} lies before the {stopped.ts[-1]:g} reached"
+        )
     differing = [n for n in ("rtol", "atol", "save") if asked[n] != given[n]]
     for name, one, other in (
         ("solver", asked["solver"], given["solver"]),

@@ -43,6 +43,11 @@ def split(w: Params) -> tuple[Params, Params]:
     return dynamic, static
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or nothing."""
+    return next(iter(str(error).splitlines()), "")
+
+
 def inner(a: Params, b: Params) -> Scalar:
     """Euclidean inner product, summed over all leaves."""
     products = jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b))

@@ -42,6 +42,13 @@ class Lojasiewicz:
 
     def __repr__(self) -> str:
         """The fit in a paragraph."""
+        if self.r_squared < _LEAST_R_SQUARED:
+            return (
+                "Łojasiewicz: not of that type on this window, "
+                f"t = {self.window[0]:.4g} to {self.window[1]:.4g}: a line through log "
+                f"‖∇L‖ against log(L - {self.loss_min:.3g}) has R² = "
+                f"{self.r_squared:.3f} only"
+            )
         return (
             f"Łojasiewicz: ‖∇L‖ = {self.c:.3g} (L - {self.loss_min:.3g})"
             f"^{self.theta:.3f}, R² = {self.r_squared:.5f}, over {self.num_points} "

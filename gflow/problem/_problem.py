@@ -73,12 +73,18 @@ class Problem(eqx.Module):
             raise ValueError("w0 holds a number that is not finite")
         if self.metric is not None:
             self.metric.check(dynamic)
+        dtypes = {leaf.dtype.name for leaf in jax.tree.leaves(dynamic)}
+        if len(dtypes) > 1 or not dtypes <= {"float32", "float64"}:
+            raise TypeError(
+                "parameters must share one dtype, float32 or float64, not "
+                f"{', '.join(sorted(dtypes))}"
+            )
         try:
             out = eqx.filter_eval_shape(self.loss, eqx.combine(dynamic, static))
         except Exception as error:
             raise ValueError(
                 "the loss cannot be evaluated at w0 (wrong tree structure or shapes?): "
-                f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                f"{type(error).__name__}: {trees.first_line(error)}"
             ) from error
         if not (hasattr(out, "shape") and out.shape == ()):
             raise ValueError(f"the loss must return a real scalar, not {out}")

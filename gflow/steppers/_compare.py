@@ -99,6 +99,10 @@ def compare(flow: Trajectory, steps: Trajectory | Sequence[Trajectory]) -> Compa
     ```
     """
     runs = [steps] if isinstance(steps, Trajectory) else list(steps)
+    if "rtol" not in flow.origin.options or any(
+        "num_steps" not in run.origin.options for run in runs
+    ):
+        raise TypeError("compare takes a flow first, and then discrete runs")
     if not runs:
         raise ValueError("compare needs at least one discrete run")
     lengths = [_checked_length(flow, run) for run in runs]
@@ -116,6 +120,8 @@ def _checked_length(flow: Trajectory, run: Trajectory) -> int:
     """How many points of a discrete run lie within the flow's time."""
     if not eqx.tree_equal(_params(flow.w0), _params(run.w0)):
         raise ValueError("compare: the runs do not begin at the same w0")
+    if not eqx.tree_equal(flow.origin.problem, run.origin.problem):
+        raise ValueError("compare: the runs are of different problems, data or rates")
     if run.ws is None:
         raise ValueError("compare: the discrete run kept no parameters (Save)")
     num = int(np.searchsorted(run.ts, flow.ts[-1] * (1 + 1e-12), side="right"))

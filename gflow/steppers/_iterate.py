@@ -98,9 +98,8 @@ def iterate(
     budgets = tuple(s for s in stops if isinstance(s, Budget))
     save = Save.log() if save is None else save
     loop = _Loop(setting, save, int(num_steps), budgets)
-    position = loop.begin(measurement, params)
     with ProgressLine(stepper.name, num_steps * float(stepper.eta), progress) as line:
-        position = loop.run(position, line)
+        position = loop.run(loop.begin(measurement, params), line)
     origin = Origin(problem, stepper, {"num_steps": int(num_steps)})
     return conclude(loop.finish(position, origin), throw)
 

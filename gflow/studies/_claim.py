@@ -91,7 +91,9 @@ class Claim:
 
     def _shown_expected(self) -> str:
         sign = {"at_most": "≤ ", "at_least": "≥ "}.get(self.kind, "")
-        return f"{sign}{self._shown(self.expected)}"
+        # Of a bound, the value that decides.
+        margin = {"at_most": self.tolerance, "at_least": -self.tolerance}
+        return f"{sign}{self._shown(self.expected + margin.get(self.kind, 0.0))}"
 
     def _shown(self, value: float) -> str:
         # As many digits as the tolerance can tell apart.

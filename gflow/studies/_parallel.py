@@ -33,9 +33,9 @@ def in_parallel(
         return dataclasses.replace(part(report), place=place)
 
     pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1))
+    futures = [pool.submit(run, *numbered) for numbered in enumerate(parts)]
+    unseen = set(futures)
     try:
-        futures = [pool.submit(run, *numbered) for numbered in enumerate(parts)]
-        unseen = set(futures)
         for future in as_completed(futures):
             failed = future.exception() is not None
             # Those done at the same time come first.
@@ -44,6 +44,12 @@ def in_parallel(
             yield from (f.result() for f in ready)
             if failed:
                 future.result()
+    except KeyboardInterrupt:
+        progress("interrupted: waiting for the runs under way")
+        given_up.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        yield from (future.result() for future in unseen if _is_ready(future))
+        raise
     finally:
         given_up.set()
         pool.shutdown(wait=True, cancel_futures=True)

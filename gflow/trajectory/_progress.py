@@ -35,6 +35,7 @@ class ProgressLine:
             disable=hidden,
             leave=False,
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed} {postfix}",
+            postfix="compiling",
         )
 
     def update(self, t: float, **figures: float) -> None:

@@ -59,7 +59,7 @@ def _check_callable(kind: str, name: str, f: Callable[[Any], Any], w: Params) ->
     except Exception as error:
         raise ValueError(
             f"{kind} {name!r} cannot be evaluated at w0: "
-            f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            f"{type(error).__name__}: {trees.first_line(error)}"
         ) from error
 
 
@@ -134,13 +134,13 @@ class Record:
     def first(self) -> Params:
         """w at the first saved point."""
         assert self.ends is not None
-        return eqx.combine(self.ends[0], self.static)
+        return eqx.combine(jax.tree.map(jnp.asarray, self.ends[0]), self.static)
 
     @property
     def last(self) -> Params:
         """w at the last saved point."""
         assert self.ends is not None
-        return eqx.combine(self.ends[1], self.static)
+        return eqx.combine(jax.tree.map(jnp.asarray, self.ends[1]), self.static)
 
     @property
     def notes(self) -> tuple[str, ...]:

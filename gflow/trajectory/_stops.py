@@ -43,7 +43,7 @@ class LocatedStop(Stop):
 class Stationary(LocatedStop):
     """Stop when ‖∇L(w)‖ ≤ rtol ‖∇L(w0)‖. Cost: one gradient a step.
 
-    The norm is over all parameters, also those that a rate of zero freezes.
+    The norm is the metric's, √⟨∇L, G^-1 ∇L⟩, so that frozen parameters do not count.
 
     On a plateau or near a saddle the gradient is small as well: the outcome says that
     the gradient is small, not that a minimum was reached.
@@ -59,12 +59,17 @@ class Stationary(LocatedStop):
     def reference(self, t: Any, w: Params, problem: Problem) -> Any:
         """‖∇L(w0)‖."""
         del t
-        return trees.norm(problem.grad(w))
+        return _metric_norm(problem, w)
 
     def margin(self, t: Any, w: Params, problem: Problem, reference: Any) -> Scalar:
         """‖∇L(w)‖ - rtol ‖∇L(w0)‖."""
         del t
-        return trees.norm(problem.grad(w)) - self.rtol * reference
+        return _metric_norm(problem, w) - self.rtol * reference
+
+
+def _metric_norm(problem: Problem, w: Params) -> Scalar:
+    grad = problem.grad(w)
+    return jnp.sqrt(-trees.inner(grad, problem.descent(w, grad)))
 
 
 class LossBelow(LocatedStop):
@@ -98,6 +103,11 @@ class Target(LocatedStop):
     outcome: ClassVar[Outcome] = Outcome.target_reached
 
     def __check_init__(self) -> None:
+        if not callable(self.observable):
+            raise TypeError(
+                "Target needs a callable (t, w, problem) -> number, not "
+                f"{self.observable!r}"
+            )
         _finite("Target", "value", self.value)
 
     def reference(self, t: Any, w: Params, problem: Problem) -> Any:
@@ -191,7 +201,7 @@ def _checked_look(stop: LocatedStop, t: Any, w: Params, problem: Problem) -> Any
     except Exception as error:
         raise ValueError(
             f"the stop {name} cannot be evaluated at w0: {type(error).__name__}: "
-            f"{str(error).splitlines()[0]}"
+            f"{trees.first_line(error)}"
         ) from error
     if jnp.shape(margin) != () or jnp.isnan(margin):
         raise ValueError(f"the stop {name} must watch one real number, not {margin}")

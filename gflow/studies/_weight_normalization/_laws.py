@@ -44,9 +44,9 @@ def invariants(settings: Settings, progress: ReportProgress) -> StudyResult:
         figures=(
             Figure(
                 "invariants",
-                f"Relative drift of each conserved quantity at rtol "
-                f"{settings.law_rtol:g}, per kind of net, against time t. The dotted "
-                "line is 1e-7, which the claims demand.",
+                f"Largest relative drift of what is conserved, at rtol "
+                f"{settings.law_rtol:g}, for each kind of net, against time t. The "
+                "dotted line is 1e-7, which the claims demand.",
                 _draw,
             ),
         ),

@@ -70,9 +70,11 @@ def p1_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 "Relative error of the limit on P1 (40 unknowns, 20 equations, 3 "
                 "nonzero entries) against the initial scale. Markers: the flow, run "
                 "until the relative residual is 1e-12. Lines: the minimizer of the "
-                "potential, found by Newton's method without any flow. A large rate "
-                "ratio keeps the sparse bias at practical initial scales; a small one "
-                "is worse than plain flow.",
+                "potential at the same scales, found by Newton's method without any "
+                "flow. A large rate ratio keeps the sparse bias at practical initial "
+                "scales; from a tiny one a small ratio is worse than plain flow. On "
+                "the right each flow has its own clock: a large kappa also speeds it "
+                "up. Crosses there: gradient descent on the clock t = eta k.",
                 _draw,
             ),
         ),

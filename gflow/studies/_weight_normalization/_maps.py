@@ -55,8 +55,8 @@ def maps(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
                 "maps",
                 f"Random instances ({settings.num_samples} equations, "
                 f"{settings.num_features} unknowns) from alpha = {settings.alpha:g}, "
-                "median over instances, against the number of nonzero entries, for "
-                "each depth. Left: relative error of the flow's limit. Right: time at "
+                f"median over {settings.num_instances} instances a point, against the "
+                "number of nonzero entries, for each depth. Left: relative error of the flow's limit. Right: time at "
                 "which the relative residual is 1e-3; crosses: the same by gradient "
                 f"descent with eta = {settings.eta:g}, on the clock t = eta k.",
                 _draw,
