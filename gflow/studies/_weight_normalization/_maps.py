@@ -56,9 +56,10 @@ def maps(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
                 f"Random instances ({settings.num_samples} equations, "
                 f"{settings.num_features} unknowns) from alpha = {settings.alpha:g}, "
                 f"median over {settings.num_instances} instances a point, against the "
-                "number of nonzero entries, for each depth. Left: relative error of the flow's limit. Right: time at "
-                "which the relative residual is 1e-3; crosses: the same by gradient "
-                f"descent with eta = {settings.eta:g}, on the clock t = eta k.",
+                "number of nonzero entries, for each depth. Left: relative error of "
+                "the flow's limit. Right: time at which the relative residual is 1e-3, "
+                "each flow on its own clock; crosses: the same by gradient descent "
+                f"with eta = {settings.eta:g}, on the clock t = eta k.",
                 _draw,
             ),
         ),
