@@ -21,7 +21,7 @@ _SOURCE = "Chou, Rauhut, Ward 2023; derived for the normalized kinds"
 def invariants(settings: Settings, progress: ReportProgress) -> StudyResult:
     """Drift of every invariant of every kind of net, and one equivalence."""
     runs: dict[str, Trajectory] = {}
-    models = _models(settings.kappa)
+    models = _models(settings)
     for name, (model, w0) in models.items():
         progress(f"invariants: {name}")
         runs[name] = _run(model, w0, settings)
@@ -54,41 +54,44 @@ def invariants(settings: Settings, progress: ReportProgress) -> StudyResult:
     )
 
 
-def _models(kappa: float) -> dict[str, tuple[Model, Any]]:
-    size = 40
+def _models(settings: Settings) -> dict[str, tuple[Model, Any]]:
+    size, kappa = 40, settings.kappa
     layers = 0.1 * np.array([[1.0], [0.6]])
     nets: dict[str, tuple[Model, dict[str, Any]]] = {
         "plain, signed": (DiagonalNet(size, signed=True), {"alpha": 0.1}),
         "plain, depth 3": (DiagonalNet(size, 3), {"alpha": 0.2}),
-        "plain, layerwise": (DiagonalNet(size, layerwise=True), {"alpha": layers}),
         "polar": (WeightNormalized(DiagonalNet(size), kappa=4.0), {"alpha": 0.1}),
         "polar, signed": (
             WeightNormalized(DiagonalNet(size, signed=True), kappa=kappa),
             {"alpha": 0.1, "alpha_v": 0.08},
         ),
-        "polar, signed, separate norms": (
-            WeightNormalized(
-                DiagonalNet(size, signed=True), kappa=kappa, separate=True
-            ),
-            {"alpha": 0.1},
-        ),
         "polar, depth 3": (
             WeightNormalized(DiagonalNet(size, 3), kappa=kappa),
             {"alpha": 0.2},
-        ),
-        "polar, layerwise": (
-            WeightNormalized(DiagonalNet(size, layerwise=True), kappa=kappa),
-            {"alpha": layers},
         ),
         "standard": (
             WeightNormalized(DiagonalNet(size), "standard"),
             {"alpha": 0.1, "norm": 0.5},
         ),
-        "exponential": (
-            WeightNormalized(DiagonalNet(size), "exponential"),
-            {"alpha": 0.1},
-        ),
     }
+    if settings.every_kind:
+        nets |= {
+            "plain, layerwise": (DiagonalNet(size, layerwise=True), {"alpha": layers}),
+            "polar, signed, separate norms": (
+                WeightNormalized(
+                    DiagonalNet(size, signed=True), kappa=kappa, separate=True
+                ),
+                {"alpha": 0.1},
+            ),
+            "polar, layerwise": (
+                WeightNormalized(DiagonalNet(size, layerwise=True), kappa=kappa),
+                {"alpha": layers},
+            ),
+            "exponential": (
+                WeightNormalized(DiagonalNet(size), "exponential"),
+                {"alpha": 0.1},
+            ),
+        }
     return {n: (model, model.init(**given)) for n, (model, given) in nets.items()}
 
 
@@ -170,6 +173,8 @@ def effective_init(settings: Settings, progress: ReportProgress) -> StudyResult:
                 kind="at_most",
             )
         )
+    if not settings.every_kind:
+        return StudyResult(claims=tuple(claims), evidence=evidence)
     progress("exponential normalization to its limit")
     net = DiagonalNet(data.A.shape[1])
     exponential = WeightNormalized(net, "exponential")

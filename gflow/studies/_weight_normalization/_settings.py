@@ -28,10 +28,13 @@ class Settings(Config):
     num_instances: int = option(1, help="random instances a cell", at_least=1)
     diabetes_samples: int = option(16, help="training patients", at_least=2, at_most=64)
     diabetes_alphas: tuple[float, ...] = option(
-        (0.1, 0.3), help="initial scales on the diabetes data", above=0
+        (0.2, 0.5), help="initial scales on the diabetes data", above=0
     )
     diabetes_kappa: float = option(
         20.0, help="kappa times the least l1 norm, on the diabetes data", above=0
+    )
+    every_kind: bool = option(
+        False, help="also layerwise, separate and exponential normalization"
     )
     t1: float = option(1e13, help="horizon, in units of flow time", above=0)
     residual: float = option(
@@ -73,4 +76,5 @@ FULL = Settings(
     num_instances=5,
     diabetes_samples=20,
     diabetes_alphas=(0.001, 0.01, 0.1, 0.3),
+    every_kind=True,
 )
