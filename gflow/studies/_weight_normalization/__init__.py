@@ -23,16 +23,19 @@ from ._variants import deep_limits, signed_limits
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    parts = (p1_limits, signed_limits, deep_limits, effective_init, invariants)
-    parts += (convergence, descent)
-    seeded = (maps, diabetes)
-    yield from in_parallel(
-        [
-            *(partial(part, settings) for part in parts),
-            *(partial(part, settings, seed) for part in seeded),
-        ],
-        progress,
-    )
+    # The longest two first, so that none of them is left alone at the end.
+    parts = [
+        partial(p1_limits, settings),
+        partial(diabetes, settings, seed),
+        partial(signed_limits, settings),
+        partial(deep_limits, settings),
+        partial(effective_init, settings),
+        partial(invariants, settings),
+        partial(convergence, settings),
+        partial(descent, settings),
+        partial(maps, settings, seed),
+    ]
+    yield from in_parallel(parts, progress)
 
 
 study = Study(WEIGHT_NORMALIZATION, smoke=SMOKE, full=FULL, run=_run)
