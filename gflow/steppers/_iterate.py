@@ -35,6 +35,7 @@ from ..trajectory import (
     next_budget,
     next_window,
 )
+from ._loop import Iterate, Setting, advance
 from ._stepper import Stepper
 
 # Iterates that ended at a non-finite one from this far out were diverging.
@@ -94,7 +95,7 @@ def iterate(
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
     watch = Watch(stops, jnp.zeros((), trees.dtype(params)), w0, problem)
-    setting = _Setting(problem, stepper, static, watch)
+    setting = Setting(problem, stepper, static, watch)
     budgets = tuple(s for s in stops if isinstance(s, Budget))
     save = Save.log() if save is None else save
     loop = _Loop(setting, save, int(num_steps), budgets)
@@ -104,74 +105,11 @@ def iterate(
     return conclude(loop.finish(position, origin), throw)
 
 
-class _Setting(eqx.Module):
-    """All that the compiled loop rests on besides where it stands."""
-
-    problem: Problem
-    stepper: Stepper
-    static: Params
-    watch: Watch
-
-    def is_met(self, k: Any, w: Params) -> Any:
-        """Whether any stop is met after k steps."""
-        if not self.watch.stops:
-            return jnp.asarray(False)
-        full = eqx.combine(w, self.static)
-        t = (k * self.stepper.eta).astype(trees.dtype(w))
-        return jnp.min(self.watch.margins(t, full, self.problem)) <= 0
-
-
-class _Iterate(eqx.Module):
-    """Where the method stands."""
-
-    k: Any
-    w: Params
-    state: Any
-    # The next iterate is not finite; w is the last one that is.
-    broken: Any
-    stopped: Any
-
-
-@eqx.filter_jit
-def _advance(
-    setting: _Setting, now: _Iterate, due: Any, k_end: Any
-) -> tuple[_Iterate, Params]:
-    """Step until k_end, a stop or a non-finite iterate; keep the iterates at `due`."""
-
-    def go_on(carry: tuple[_Iterate, Any, Params]) -> Any:
-        now, _, _ = carry
-        return (now.k < k_end) & ~now.broken & ~now.stopped
-
-    def body(carry: tuple[_Iterate, Any, Params]) -> tuple[_Iterate, Any, Params]:
-        now, num, saved = carry
-        grad = setting.problem.grad(eqx.combine(now.w, setting.static))
-        w, state = setting.stepper.step(setting.problem, now.w, grad, now.state)
-        broken = ~trees.all_finite(w)
-        keep = lambda a, b: jnp.where(broken, b, a)  # noqa: E731
-        k = jnp.where(broken, now.k, now.k + 1)
-        new = _Iterate(
-            k=k,
-            w=jax.tree.map(keep, w, now.w),
-            state=jax.tree.map(keep, state, now.state),
-            broken=broken,
-            stopped=~broken & setting.is_met(k, w),
-        )
-        is_due = ~broken & (k == due[num])
-        saved = jax.tree.map(
-            lambda s, x: s.at[num].set(jnp.where(is_due, x, s[num])), saved, new.w
-        )
-        return new, num + is_due, saved
-
-    saved = jax.tree.map(lambda x: jnp.zeros((len(due), *x.shape), x.dtype), now.w)
-    now, _, saved = jax.lax.while_loop(go_on, body, (now, jnp.zeros((), int), saved))
-    return now, saved
-
-
 @dataclasses.dataclass(frozen=True)
 class _Position:
     """Everything the run has so far."""
 
-    now: _Iterate
+    now: Iterate
     record: Record
     # How many of the scheduled steps are saved.
     num_scheduled: int
@@ -185,7 +123,7 @@ class _Position:
 class _Loop:
     """The host's side: stretch after stretch until the run ends."""
 
-    setting: _Setting
+    setting: Setting
     save: Save
     num_steps: int
     budgets: tuple[Budget, ...]
@@ -203,12 +141,12 @@ class _Loop:
         speed = float(_speed(setting.problem, params, setting.static))
         no, state = jnp.asarray(False), setting.stepper.init(params)
         zero = jnp.zeros((), int)
-        now = _Iterate(zero, params, jax.tree.map(_strong, state), no, no)
+        now = Iterate(zero, params, jax.tree.map(_strong, state), no, no)
         end = end_at_start(record, setting.watch, speed)
         position = _Position(now, record, 0, end, FIRST_BUDGET, 0.0, 0.0)
         if end is None:
             due = jnp.asarray(self._window(position)[0])
-            jax.block_until_ready(_advance(setting, now, due, zero))
+            jax.block_until_ready(advance(setting, now, due, zero))
         seconds = time.perf_counter() - clock
         return dataclasses.replace(position, compile_seconds=seconds)
 
@@ -243,7 +181,7 @@ class _Loop:
         window, count = self._window(position)
         k_end = min(k + budget, int(window[-1]))
         due, end = jnp.asarray(window), jnp.full_like(position.now.k, k_end)
-        now, saved = _advance(self.setting, position.now, due, end)
+        now, saved = advance(self.setting, position.now, due, end)
         steps = window[:count]
         steps = steps[steps <= int(now.k)]
         saved = jax.tree.map(lambda x: np.asarray(x)[: len(steps)], saved)
@@ -259,7 +197,7 @@ class _Loop:
             seconds=position.seconds + seconds,
         )
 
-    def _end(self, now: _Iterate) -> tuple[Outcome, str] | None:
+    def _end(self, now: Iterate) -> tuple[Outcome, str] | None:
         problem, watch = self.setting.problem, self.setting.watch
         w = eqx.combine(now.w, self.setting.static)
         if now.stopped:

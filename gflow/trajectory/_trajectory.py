@@ -11,15 +11,8 @@ from jaxtyping import Float, Shaped
 from .._results import ADVICE, Outcome, RunError, RunInterrupted
 from .._types import InvariantFn, Params
 from .._versions import versions
+from ._evidence import balanced, energy_defect, flow_notes, rise_note
 from ._record import Record
-
-# On smooth problems the defect is some 0.01 to 100 tolerances. At this many, or at this
-# share of the loss dropped whatever the tolerance, the solver has left the flow.
-_BALANCE_FACTOR, _BALANCE_LIMIT = 1e3, 0.1
-# And the loss itself is known to so many units in the last place.
-_BALANCE_ULPS = 1e3
-# A parameter held only to `atol` has no relative accuracy below this many of it.
-_SMALL = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,16 +161,16 @@ def assemble(
     data = record.gathered()
     observed = {k: data[k] for k in ("loss", "grad_norm", "energy") if k in data}
     observed |= data["observed"]
-    defect, notes = None, (*record.notes, *_rise(data["loss"]))
+    defect, notes = None, (*record.notes, *rise_note(data["loss"]))
     end = _finite(end, observed, data["invariants"], data["ts"])
     if "energy" in data:
-        defect = _energy_defect(data["loss"], data["energy"])
+        defect = energy_defect(data["loss"], data["energy"])
         params = eqx.filter(record.first, eqx.is_inexact_array_like)
         largest = max(float(np.max(np.abs(x))) for x in jax.tree.leaves(params))
         rtol, atol = origin.options["rtol"], origin.options["atol"]
         tolerance = rtol + atol / max(largest, atol)
-        end = _balanced(end, data["loss"], data["energy"], tolerance)
-        notes += _flow_notes(data["loss"], params, atol)
+        end = balanced(end, data["loss"], data["energy"], tolerance)
+        notes += flow_notes(data["loss"], params, atol)
     result, detail = end
     return Trajectory(
         ts=data["ts"],
@@ -202,48 +195,6 @@ def assemble(
         origin=origin,
         checkpoint=checkpoint,
     )
-
-
-def _rise(losses: Any) -> tuple[str, ...]:
-    rise = losses[-1] - losses[0]
-    return (f"the loss is higher at the end, by {rise:.3g}",) if rise > 0 else ()
-
-
-def _balanced(
-    end: tuple[Outcome, str], losses: Any, energies: Any, tolerance: float
-) -> tuple[Outcome, str]:
-    """The end, or the energy balance so far off that the run did not follow its law."""
-    dropped = losses[0] - np.min(losses)
-    off = np.max(np.abs(losses[0] - losses - energies))
-    explained = min(_BALANCE_FACTOR * tolerance, _BALANCE_LIMIT) * dropped
-    if end[0].ok and off > max(explained, _round_off(losses)):
-        text = f"energy {energies[-1]:.4g}, loss dropped {losses[0] - losses[-1]:.4g}"
-        return Outcome.unbalanced, text
-    return end
-
-
-def _round_off(losses: Any) -> float:
-    eps = float(np.finfo(losses.dtype).eps)
-    return float(_BALANCE_ULPS * eps * np.max(np.abs(losses)))
-
-
-def _flow_notes(losses: Any, w0: Params, atol: float) -> tuple[str, ...]:
-    """What makes the evidence of a flow weaker than it looks."""
-    notes: list[str] = []
-    if _round_off(losses) > _BALANCE_LIMIT * (losses[0] - np.min(losses)):
-        notes.append(
-            "the loss dropped by little more than its round-off: its energy balance "
-            "says nothing"
-        )
-    sizes = np.concatenate([np.abs(np.ravel(x)) for x in jax.tree.leaves(w0)])
-    small = int(np.sum((sizes > 0) & (sizes < _SMALL * atol)))
-    if small:
-        notes.append(
-            f"{small} parameters start below {_SMALL} atol = {_SMALL * atol:.1g}: if "
-            "they matter, lower atol; neither the error control nor the energy balance "
-            "sees them"
-        )
-    return tuple(notes)
 
 
 def _finite(
@@ -283,14 +234,6 @@ def measure_drift(
     conserved_by = getattr(function, "conserved_by", None)
     claimed = None if conserved_by is None else law_name in conserved_by
     return Drift(absolute, relative, scale, claimed)
-
-
-def _energy_defect(losses: Any, energies: Any) -> float:
-    """max |L(0) - L(t) - energy(t)| over the loss dropped; nan if none was dropped."""
-    dropped = losses[0] - np.min(losses)
-    if not dropped > 0:
-        return float("nan")
-    return float(np.max(np.abs(losses[0] - losses - energies)) / dropped)
 
 
 def conclude(trajectory: Trajectory, throw: bool) -> Trajectory:
