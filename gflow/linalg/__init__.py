@@ -1,0 +1,12 @@
+"""Matrix-free linear algebra on pytrees, for operators symmetric in an inner product.
+
+An operator is a function `matvec` from a pytree of floating-point arrays to one of the
+same structure. Every function takes `weigh`, x -> M x, for an operator that is
+symmetric in the inner product x·M y instead of x·y. All run under `jit` and `vmap`.
+"""
+
+from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
+from ._spectral_radius import (
+    SpectralRadius as SpectralRadius,
+    spectral_radius as spectral_radius,
+)
