@@ -93,7 +93,7 @@ def cases(t1: float) -> list[Case]:
     return out
 
 
-def flow(case: Case, solver: diffrax.AbstractSolver[Any] | None = None) -> Method:
+def flow(case: Case, solver: diffrax.AbstractSolver[Any]) -> Method:
     """gflow at a relative tolerance, saving the end only."""
 
     def solve(rtol: float) -> Solved:

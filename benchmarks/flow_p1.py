@@ -51,7 +51,7 @@ def measure(case: Case, effort: Effort) -> tuple[list[Row], dict[str, list[Trial
     """All rows of a problem, and every setting tried on the way."""
     kvaerno = diffrax.Kvaerno5()
     tuned: dict[str, tuple[Method, Any]] = {
-        "gflow (Tsit5)": (flow(case), None),
+        "gflow (Tsit5)": (flow(case, diffrax.Tsit5()), None),
         "gflow (Kvaerno5)": (flow(case, kvaerno), kvaerno),
         "scipy LSODA": (scipy_method(case, "LSODA"), None),
         "scipy BDF": (scipy_method(case, "BDF"), None),

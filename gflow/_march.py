@@ -12,15 +12,15 @@ import numpy as np
 from . import _trees as trees
 from ._position import End, Position, judged
 from ._results import Outcome
+from ._revision import restarted, revised, taken
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
-from .solvers import GuardState, num_gradients
+from .solvers import Choice, Evaluations
 from .trajectory import (
     FIRST_BUDGET,
     Budget,
     Measurement,
     Origin,
-    Plan,
     ProgressLine,
     Record,
     Save,
@@ -36,9 +36,13 @@ _STEPS_PER_STRETCH, _STEPS_BYTES = 1024, 2**26
 
 @dataclasses.dataclass(frozen=True)
 class March:
-    """How to bring a position forward: setting, schedule and budgets."""
+    """How to bring a position forward: setting, schedule and budgets.
+
+    The setting's solver is the first; a position knows the present one.
+    """
 
     setting: Setting
+    choice: Choice
     save: Save
     t1: float
     budgets: tuple[Budget, ...]
@@ -63,6 +67,9 @@ class March:
         position = Position(
             checkpoint=checkpoint,
             record=record,
+            choice=self.choice,
+            earlier=Evaluations(),
+            since=(0, 0, 0),
             num_scheduled=0,
             end=end_at_start(record, setting.watch, float(speed)),
             mark=(0, 0.0),
@@ -73,10 +80,7 @@ class March:
             compile_seconds=0.0,
         )
         if position.end is None:
-            # A stretch of no length compiles the program without running it.
-            window, _, _ = self._window(position)
-            nowhere = None if window is None else 0 * window
-            jax.block_until_ready(self._advance(checkpoint, 0, 0.0, nowhere))
+            self._compile(position)
         seconds = time.perf_counter() - clock
         return dataclasses.replace(position, compile_seconds=seconds)
 
@@ -87,12 +91,7 @@ class March:
         checkpoint = position.checkpoint
         if position.located:
             # Begin a new step from there, and keep the counts.
-            t1 = jnp.asarray(self.t1, self._dtype)
-            fresh, _ = start(self.setting, checkpoint.t, t1, checkpoint.state)
-            old = checkpoint.controller_state
-            checkpoint = eqx.tree_at(
-                lambda c: _counts(c.controller_state), fresh, _counts(old)
-            )
+            checkpoint = restarted(self._setting(position), checkpoint, self.t1)
         num = int(np.searchsorted(self._schedule(), position.t, side="right"))
         return dataclasses.replace(
             position,
@@ -135,7 +134,11 @@ class March:
             return dataclasses.replace(position, end=(Outcome.interrupted, ""))
         return position
 
+    def _setting(self, position: Position) -> Setting:
+        return dataclasses.replace(self.setting, solver=position.choice.solver)
+
     def _stretch(self, position: Position) -> Position:
+        position = self._revised(position)
         clock = time.perf_counter()
         used = [
             b.outcome
@@ -147,10 +150,12 @@ class March:
         if used:
             return dataclasses.replace(position, end=(used[0], ""))
         left = [b.steps_left(position.num_attempts) for b in self.budgets]
+        if position.choice.next_look is not None:
+            left.append(position.choice.next_look - position.num_attempts)
         budget = min([position.budget, *(n for n in left if n is not None)])
         window, num_due, stretch_end = self._window(position)
         reached, ts, states, result, fired = self._advance(
-            position.checkpoint, position.num_attempts + budget, stretch_end, window
+            position, position.num_attempts + budget, stretch_end, window
         )
         ts = np.asarray(ts)
         if window is None:
@@ -170,6 +175,27 @@ class March:
         )
         return judged(self.setting, self.t1, moved, result, fired=bool(fired))
 
+    def _compile(self, position: Position) -> None:
+        """A stretch of no length compiles the program without running it."""
+        window, _, _ = self._window(position)
+        nowhere = None if window is None else 0 * window + position.t
+        jax.block_until_ready(self._advance(position, 0, position.t, nowhere))
+
+    def _revised(self, position: Position) -> Position:
+        next_look = position.choice.next_look
+        if next_look is None or position.num_attempts < next_look:
+            return position
+        clock = time.perf_counter()
+        again = revised(self._setting(position), self.t1, position)
+        looked = time.perf_counter()
+        if again.choice.solver is not position.choice.solver:
+            self._compile(again)
+        return dataclasses.replace(
+            again,
+            seconds=again.seconds + looked - clock,
+            compile_seconds=again.compile_seconds + time.perf_counter() - looked,
+        )
+
     def _window(self, position: Position) -> tuple[Any, int, Any]:
         """Times to save at in the next stretch, how many, and where it must end."""
         schedule = self._schedule()
@@ -182,15 +208,13 @@ class March:
     def _num_bytes(self, checkpoint: Checkpoint) -> int:
         return trees.size(checkpoint.state) * self._dtype.itemsize
 
-    def _advance(
-        self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any
-    ) -> Any:
-        num_steps = _STEPS_BYTES // self._num_bytes(checkpoint)
+    def _advance(self, position: Position, attempts: int, end: Any, window: Any) -> Any:
+        num_steps = _STEPS_BYTES // self._num_bytes(position.checkpoint)
         num_steps = int(np.clip(num_steps, 1, _STEPS_PER_STRETCH))
         saves_steps = self.save.kind == "steps"
         return advance(
-            self.setting,
-            checkpoint,
+            self._setting(position),
+            position.checkpoint,
             jnp.asarray(end, self._dtype),
             None if saves_steps else jnp.asarray(window, self._dtype),
             jnp.asarray(attempts),
@@ -202,7 +226,7 @@ class March:
         energies = flow.energy(states)
         return record.add(self.setting.problem, ts, flow.params(states), energies)
 
-    def finish(self, position: Position, plan: Plan, origin: Origin) -> Trajectory:
+    def finish(self, position: Position, origin: Origin) -> Trajectory:
         """The trajectory that a position amounts to."""
         record, checkpoint = position.record, position.checkpoint
         num_points = record.num_points
@@ -211,7 +235,8 @@ class March:
         guard = checkpoint.controller_state
         attempts = position.num_attempts
         looks = self.setting.watch.num_gradients
-        own = num_gradients(self.setting.solver, attempts)
+        work = position.earlier + taken(position.choice.solver, position)
+        own = work.gradients
         stats = {
             "num_steps": attempts,
             "num_accepted": int(guard.num_accepted),
@@ -220,7 +245,7 @@ class March:
             "num_gradients": None if own is None else own + looks * attempts,
             "num_gradients_saving": record.num_gradients,
             "num_losses": 1 + (1 + self.setting.watch.num_losses) * attempts,
-            "num_hvps": None if own is None else 0,
+            "num_hvps": work.products,
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
         }
@@ -230,16 +255,12 @@ class March:
         record = record.joined()
         shared = record.first_points(num_points)
         kept = dataclasses.replace(position, record=shared)
-        return assemble(record, position.end, stats, plan, origin, kept)
+        return assemble(record, position.end, stats, position.choice.plan, origin, kept)
 
 
 def _lead(state: Any) -> Any:
     """A state as a stack of one."""
     return jax.tree.map(lambda x: x[None], state)
-
-
-def _counts(guard: GuardState) -> tuple[Any, ...]:
-    return guard.num_accepted, guard.num_rejected, guard.num_refused
 
 
 def _fresh(ts: Any, after: float) -> Any:

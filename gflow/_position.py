@@ -11,6 +11,7 @@ from . import _trees as trees
 from ._results import Outcome
 from ._stretch import Checkpoint, Setting
 from ._types import Params
+from .solvers import Choice, Evaluations
 from .trajectory import Record
 
 # Time that grows by less than this factor over so many attempts will not get there.
@@ -28,6 +29,12 @@ class Position:
 
     checkpoint: Checkpoint
     record: Record
+    # The solver that goes on from here.
+    choice: Choice
+    # What earlier solvers took, looks included; attempts, gradients and products that
+    # had been told of when the present one was chosen.
+    earlier: Evaluations
+    since: tuple[int, int, int]
     # How many of the scheduled times are saved.
     num_scheduled: int
     # How the run ended, or None while it goes on.

@@ -17,7 +17,7 @@ from ._stretch import Setting
 from ._types import Invariants, Observables, Params
 from .flows import Flow
 from .problem import Problem
-from .solvers import choose
+from .solvers import Auto, choose
 from .trajectory import (
     Budget,
     MaxSteps,
@@ -30,9 +30,11 @@ from .trajectory import (
     Watch,
     check_kind,
     conclude,
+    relative_tolerance,
 )
 
 _MAX_STEPS = 1_000_000
+_AUTO = Auto()
 
 
 def simulate(
@@ -43,7 +45,7 @@ def simulate(
     *,
     rtol: float = 1e-6,
     atol: float = 1e-9,
-    solver: diffrax.AbstractSolver[Any] | None = None,
+    solver: diffrax.AbstractSolver[Any] | Auto = _AUTO,
     save: Save | None = None,
     observables: Observables | None = None,
     invariants: Invariants | None = None,
@@ -65,8 +67,8 @@ def simulate(
     - `w0`: any pytree whose inexact arrays are the parameters.
     - `t1`: the end, in units of flow time.
     - `rtol`, `atol`: tolerances. Changing them does not compile anew.
-    - `solver`: any diffrax solver; default Tsit5. For stiff flows of up to a few
-        hundred parameters, `diffrax.Kvaerno5()`.
+    - `solver`: any diffrax solver; by default `Auto` begins with Tsit5 and goes on with
+        a solver for stiff flows where that is cheaper.
     - `save`: default `Save.log()`, 200 log-spaced times.
     - `observables`: name -> callable `(t, w, problem) -> array`, at each saved time.
     - `invariants`: name -> callable `w -> array`, or an `Invariant`; their drift is
@@ -99,15 +101,15 @@ def simulate(
     """
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
-    solver, plan = choose(solver)
+    choice = choose(solver)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
-    setting = _setting(problem, flow, params, static, solver, rtol, atol, stops)
+    setting = _setting(problem, flow, params, static, choice.solver, rtol, atol, stops)
     budgets = [stop for stop in stops if isinstance(stop, Budget)]
     if not any(isinstance(b, MaxSteps) for b in budgets):
         budgets.append(MaxSteps(_MAX_STEPS))
-    march = March(setting, save, t1, tuple(budgets))
+    march = March(setting, choice, save, t1, tuple(budgets))
     options = {"rtol": rtol, "atol": atol, "solver": solver, "stops": tuple(budgets)}
     origin = Origin(problem, flow, {**options, "save": save, "t1": t1})
     if resume is not None:
@@ -118,7 +120,7 @@ def simulate(
         else:
             position = march.go_on(resume, measurement)
         position = march.run(position, line)
-    return conclude(march.finish(position, plan, origin), throw)
+    return conclude(march.finish(position, origin), throw)
 
 
 def _setting(
@@ -141,6 +143,7 @@ def _setting(
         rtol=jnp.asarray(rtol, dtype),
         atol=jnp.asarray(atol, dtype),
         loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
+        tolerance=jnp.asarray(relative_tolerance(params, rtol, atol), dtype),
         watch=Watch(stops, jnp.zeros((), dtype), w0, problem),
     )
 

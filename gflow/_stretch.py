@@ -12,7 +12,7 @@ from . import _trees as trees
 from ._types import Params
 from .flows import Flow
 from .problem import Problem
-from .solvers import Guard, GuardState, controller
+from .solvers import CountingSolver, Guard, GuardState, Reporting, controller
 from .trajectory import Watch
 
 # Bisection is to end when the interval is down to the resolution of time. optimistix
@@ -42,8 +42,16 @@ class Setting(eqx.Module):
     solver: Any
     rtol: Any
     atol: Any
+    # |L(w0)|; rtol, and atol relative to the largest of w0.
     loss_scale: Any
+    tolerance: Any
     watch: Watch
+
+    @property
+    def reporting_solver(self) -> Any:
+        """The solver; if it can tell of its work, it does."""
+        counts = isinstance(self.solver, CountingSolver)
+        return Reporting(self.solver) if counts else self.solver
 
     def guard(self, budget: Any) -> Guard:
         """The step-size controller with a budget of attempted steps."""
@@ -60,8 +68,10 @@ class Setting(eqx.Module):
         return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
             inner=controller(self.solver, self.rtol, self.atol, norm),
             loss=loss,
+            energy=lambda state: jnp.asarray(flow.energy(state)),
             monotone=flow.monotone,
             loss_scale=self.loss_scale,
+            tolerance=self.tolerance,
             budget=jnp.asarray(budget),
         )
 
@@ -89,7 +99,7 @@ class Setting(eqx.Module):
 def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, Any]:
     """The checkpoint at t0, and the speed ‖dw/dt‖ there. Cost: two gradients."""
     terms = setting.flow.terms(setting.static)
-    solver = setting.solver
+    solver = setting.reporting_solver
     order = solver.error_order(terms)
     tnext, controller_state = setting.guard(0).init(
         terms, t0, t1, state, None, setting.problem, solver.func, order
@@ -123,7 +133,7 @@ def advance(
     event = setting.event()
     solution = diffrax.diffeqsolve(
         setting.flow.terms(setting.static),
-        setting.solver,
+        setting.reporting_solver,
         checkpoint.t,
         t1,
         checkpoint.controller_state.dt,

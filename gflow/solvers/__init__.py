@@ -1,8 +1,15 @@
 """The integrators diffrax lacks, and the choice among all."""
 
+from ._auto import Auto as Auto, Choice as Choice, Look as Look
+from ._counting import (
+    CountingSolver as CountingSolver,
+    Reporting as Reporting,
+    Work as Work,
+)
 from ._guard import Guard as Guard, GuardState as GuardState
 from ._plan import (
+    Evaluations as Evaluations,
     choose as choose,
     controller as controller,
-    num_gradients as num_gradients,
+    num_evaluations as num_evaluations,
 )

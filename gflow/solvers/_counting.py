@@ -56,3 +56,69 @@ class CountingSolver(diffrax.AbstractAdaptiveSolver[Any]):
         """Name -> scalar array: what the solver has to say of the steps so far."""
         del solver_state
         return {}
+
+
+class Reported(eqx.Module):
+    """An error estimate with the work of the step that it belongs to."""
+
+    error: Any
+    work: Work
+
+
+class Reporting(
+    diffrax.AbstractWrappedSolver[Any], diffrax.AbstractAdaptiveSolver[Any]
+):
+    """Wraps a `CountingSolver` so that a `Guard` hears of the work of every attempt.
+
+    Its error estimate is a `Reported`, which no other controller understands.
+    """
+
+    solver: CountingSolver
+
+    @property
+    def term_structure(self) -> Any:
+        """The wrapped solver's."""
+        return self.solver.term_structure
+
+    @property
+    def interpolation_cls(self) -> Any:  # pyright: ignore
+        """The wrapped solver's."""
+        return self.solver.interpolation_cls
+
+    @property
+    def root_finder(self) -> Any:
+        """The wrapped solver's, if it is implicit."""
+        return self.solver.root_finder
+
+    def order(self, terms: Any) -> Any:
+        """The wrapped solver's."""
+        return self.solver.order(terms)
+
+    def error_order(self, terms: Any) -> Any:
+        """The wrapped solver's."""
+        return self.solver.error_order(terms)
+
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
+        """The wrapped solver's."""
+        return self.solver.init(terms, t0, t1, y0, args)
+
+    def step(
+        self,
+        terms: Any,
+        t0: Any,
+        t1: Any,
+        y0: Any,
+        args: Any,
+        solver_state: Any,
+        made_jump: Any,
+    ) -> tuple[Any, Any, Any, Any, diffrax.RESULTS]:
+        """The wrapped solver's attempt, its work told with its error."""
+        attempt = self.solver.attempt
+        y1, error, dense, state, result, work = attempt(
+            terms, t0, t1, y0, args, solver_state, made_jump
+        )
+        return y1, Reported(error, work), dense, state, result
+
+    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+        """The wrapped solver's."""
+        return self.solver.func(terms, t0, y0, args)

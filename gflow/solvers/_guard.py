@@ -1,8 +1,9 @@
-"""Step-size control that refuses a step along which the loss rises.
+"""Step-size control that refuses a step along which the loss rises or is not paid for.
 
 A loose explicit solve can leave a gradient flow and still pass its own error
-estimate; but along the flow the loss never rises, so a step that raises it beyond
-round-off is wrong whatever the estimate says.
+estimate; but along the flow the loss never rises, and falls by what the energy gains.
+A step that raises it beyond round-off, or whose balance is off by more than its
+tolerance explains, is wrong whatever the estimate says.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .. import _trees as trees
 from .._types import Scalar
+from ..trajectory import BALANCE_SHARE, BALANCE_TOLERANCES
+from ._counting import Reported
 
 # The loss is computed with a round-off of a few units in its largest terms. Those are
 # not known; its value at the start stands in for them.
@@ -27,6 +30,9 @@ _BRAKE = 1.1
 _BRAKED_STEPS = 10
 # A step that ended at a non-finite state says nothing about the size that would not.
 _RETREAT = 0.2
+# A step's energy balance may be off by this many times what an error as large as the
+# tolerance does to the loss.
+_EXPLAINED = 10
 
 
 class GuardState(eqx.Module):
@@ -39,6 +45,9 @@ class GuardState(eqx.Module):
     num_accepted: Int[Array, ""]
     num_rejected: Int[Array, ""]
     num_refused: Int[Array, ""]
+    # What a `CountingSolver` told of its work.
+    gradients: Int[Array, ""]
+    products: Int[Array, ""]
     # Accepted steps until growth is free again.
     brake: Int[Array, ""]
     # The cause of the last rejection.
@@ -51,28 +60,34 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
 
     A step is accepted if the wrapped controller accepts it, its end is finite, and
     (where `monotone`) its loss is at most the loss before it plus round-off, taken as
-    8 eps max(|L|, |L(w0)|). It also carries the size of the next step across a
-    clipped one and across stretches, so that cutting a solve into stretches changes
-    no bit of it.
+    8 eps max(|L|, |L(w0)|), and the energy gained is the loss dropped: to within
+    min(1000 tolerances, 0.1) of it, or else within 10 times the change of the loss
+    under an error as large as the tolerance, along the step's own. It also carries
+    the size of the next step across a clipped one and across stretches, so that
+    cutting a solve into stretches changes no bit of it.
 
     **Arguments:**
 
     - `inner`: an adaptive diffrax controller.
     - `loss`: `(state, args) -> scalar`.
+    - `energy`: `state -> scalar`, the loss that the law says to have dropped.
     - `monotone`: whether the loss may never rise.
     - `loss_scale`: |L(w0)|.
+    - `tolerance`: rtol, and atol relative to the size of the parameters.
     - `budget`: total attempted steps after which to hand control back.
 
     **Result codes:** `dt_min_reached` when the next step is below the resolution of
     time, `max_steps_reached` when the budget is used up.
 
-    **Cost:** one loss for each attempted step.
+    **Cost:** one loss for each attempted step, and one more where the balance is off.
     """
 
     inner: diffrax.PIDController
     loss: Callable[[Any, Any], Scalar] = eqx.field(static=True)
+    energy: Callable[[Any], Scalar] = eqx.field(static=True)
     monotone: bool = eqx.field(static=True)
     loss_scale: Scalar
+    tolerance: Scalar
     budget: Int[Array, ""]
 
     @property
@@ -113,7 +128,17 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         dt = tnext - t0
         dt = jnp.where(jnp.isfinite(dt) & (dt > 0), jnp.minimum(dt, t1 - t0), t1 - t0)
         state = GuardState(
-            inner, dt, self.loss(y0, args), zero, zero, zero, zero, true, ~true
+            inner=inner,
+            dt=dt,
+            loss=self.loss(y0, args),
+            num_accepted=zero,
+            num_rejected=zero,
+            num_refused=zero,
+            gradients=zero,
+            products=zero,
+            brake=zero,
+            was_finite=true,
+            was_refused=~true,
         )
         return t0 + dt, state
 
@@ -130,12 +155,23 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     ) -> tuple[Any, Any, Any, Any, GuardState, diffrax.RESULTS]:
         """The wrapped controller's verdict, and the guard's."""
         old = controller_state
+        gradients, products = old.gradients, old.products
+        if isinstance(y_error, Reported):
+            # diffrax maps over error estimates, which makes the counts floats.
+            gradients += y_error.work.gradients.astype(gradients.dtype)
+            products += y_error.work.products.astype(products.dtype)
+            y_error = y_error.error
         kept, _, t_next, jump, inner, result = self.inner.adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, old.inner
         )
         loss = self.loss(y1_candidate, args).astype(old.loss.dtype)
         finite = trees.all_finite(y1_candidate) & jnp.isfinite(loss)
-        refused = kept & finite & self._rises(old.loss, loss)
+        refused = kept & finite
+        if self.monotone:
+            wrong = self._rises(old.loss, loss) | self._is_off_balance(
+                old.loss, loss, y0, y1_candidate, y_error, args
+            )
+            refused = refused & wrong
         accepted = kept & finite & ~refused
         t_start = jnp.where(accepted, t1, t0)
         proposed = t_next - jnp.where(kept, t1, t0)
@@ -151,6 +187,8 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             num_accepted=old.num_accepted + accepted,
             num_rejected=old.num_rejected + ~accepted,
             num_refused=old.num_refused + refused,
+            gradients=gradients,
+            products=products,
             brake=jnp.where(refused, _BRAKED_STEPS, brake),
             was_finite=jnp.where(accepted, old.was_finite, finite),
             was_refused=jnp.where(accepted, old.was_refused, refused),
@@ -164,12 +202,39 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             self._result(state, t_start, result),
         )
 
+    def _slack(self, loss: Scalar) -> Scalar:
+        eps = jnp.finfo(loss.dtype).eps
+        return _ROUND_OFF * eps * jnp.maximum(jnp.abs(loss), self.loss_scale)
+
     def _rises(self, before: Scalar, after: Scalar) -> Any:
-        if not self.monotone:
-            return jnp.asarray(False)
-        eps = jnp.finfo(before.dtype).eps
-        slack = _ROUND_OFF * eps * jnp.maximum(jnp.abs(before), self.loss_scale)
-        return after > before + slack
+        return after > before + self._slack(before)
+
+    def _is_off_balance(
+        self, before: Scalar, after: Scalar, y0: Any, y1: Any, error: Any, args: Any
+    ) -> Any:
+        dropped = before - after
+        off = jnp.abs(dropped - (self.energy(y1) - self.energy(y0)))
+        share = jnp.minimum(BALANCE_TOLERANCES * self.tolerance, BALANCE_SHARE)
+
+        def unexplained() -> Any:
+            # The step's error, scaled to the size that the tolerance allows.
+            scale = jax.tree.map(
+                lambda a, b, e: (
+                    e / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
+                ),
+                y0,
+                y1,
+                error,
+            )
+            size = self.norm(scale)
+            tiny = jnp.finfo(size.dtype).tiny
+            moved = jax.tree.map(
+                lambda y, e: y + e / jnp.maximum(size, tiny), y1, error
+            )
+            return off > _EXPLAINED * jnp.abs(self.loss(moved, args) - after)
+
+        suspect = off > share * jnp.abs(dropped) + self._slack(before)
+        return jax.lax.cond(suspect, unexplained, lambda: jnp.asarray(False))
 
     def _next_dt(
         self,

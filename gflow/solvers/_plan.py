@@ -1,10 +1,13 @@
 """The choice of solver, its reason and its cost."""
 
+import dataclasses
 from typing import Any
 
 import diffrax
 
 from ..trajectory import Plan
+from ._auto import Auto, Choice
+from ._counting import CountingSolver
 
 # Proportional and integral gain of the step-size control. An explicit step is kept at
 # the end of its stability interval by a little proportional control; more of it lags
@@ -16,27 +19,24 @@ from ..trajectory import Plan
 _EXPLICIT_GAINS, _IMPLICIT_GAINS = (0.1, 0.6), (0.2, 0.4)
 
 
-def choose(solver: diffrax.AbstractSolver[Any] | None) -> tuple[Any, Plan]:
-    """The solver to use, with the reason.
+def choose(solver: diffrax.AbstractSolver[Any] | Auto) -> Choice:
+    """The solver to begin with, and the reason.
 
     | given | used | because |
     |---|---|---|
-    | nothing | Tsit5 | explicit and of order 5: cheapest while the flow is not stiff |
+    | `Auto` | what it says | it may change along the run |
     | a solver with an error estimate | that solver | chosen by the caller |
     | a solver without | that solver in `diffrax.HalfSolver` | steps can adapt |
     """
-    if solver is None:
-        tsit5 = diffrax.Tsit5()
-        return tsit5, Plan(
-            "Tsit5", "explicit, order 5: the default for non-stiff flows"
-        )
+    if isinstance(solver, Auto):
+        return solver.first()
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
         name = f"HalfSolver({type(solver).__name__})"
         reason = "chosen by the caller; step doubling supplies its error estimate"
-        return diffrax.HalfSolver(solver), Plan(name, reason)
-    return solver, Plan(type(solver).__name__, "chosen by the caller")
+        return Choice(diffrax.HalfSolver(solver), Plan(name, reason))
+    return Choice(solver, Plan(type(solver).__name__, "chosen by the caller"))
 
 
 def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDController:
@@ -48,16 +48,33 @@ def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDContr
     )
 
 
-def num_gradients(solver: Any, num_attempts: int) -> int | None:
-    """Gradients that a solve of so many attempted steps took; None if not known.
+@dataclasses.dataclass(frozen=True)
+class Evaluations:
+    """Gradients and exact Hessian-vector products; None if a solver does not tell."""
 
-    An explicit Runge-Kutta step takes as many as its tableau has stages, less one
-    where the last stage is the next step's first. The start takes three: one to see
-    that anything moves, two to choose the first step.
+    gradients: int | None = 0
+    products: int | None = 0
+
+    def __add__(self, other: "Evaluations") -> "Evaluations":
+        """The sum, None where either is."""
+        pairs = (self.gradients, other.gradients), (self.products, other.products)
+        return Evaluations(*(None if None in (a, b) else a + b for a, b in pairs))
+
+
+def num_evaluations(
+    solver: Any, num_attempts: int, gradients: int, products: int
+) -> Evaluations:
+    """What a solve took of so many attempted steps, and of what its guard was told.
+
+    An explicit Runge-Kutta step takes as many gradients as its tableau has stages,
+    less one where the last stage is the next step's first. The start takes three: one
+    to see that anything moves, two to choose the first step.
     """
+    if isinstance(solver, CountingSolver):
+        return Evaluations(3 + gradients, products)
     if not isinstance(solver, diffrax.AbstractERK):
-        return None
+        return Evaluations(None, None)
     tableau: Any = solver.tableau
     if tableau.fsal:
-        return 3 + 1 + (tableau.num_stages - 1) * num_attempts
-    return 3 + tableau.num_stages * num_attempts
+        return Evaluations(3 + 1 + (tableau.num_stages - 1) * num_attempts, 0)
+    return Evaluations(3 + tableau.num_stages * num_attempts, 0)

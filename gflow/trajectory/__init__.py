@@ -1,5 +1,10 @@
 """What a run leaves behind: the trajectory, what to save, when to stop."""
 
+from ._evidence import (
+    BALANCE_SHARE as BALANCE_SHARE,
+    BALANCE_TOLERANCES as BALANCE_TOLERANCES,
+    relative_tolerance as relative_tolerance,
+)
 from ._progress import (
     FIRST_BUDGET as FIRST_BUDGET,
     ProgressLine as ProgressLine,

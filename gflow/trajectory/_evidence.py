@@ -10,11 +10,17 @@ from .._types import Params
 
 # On smooth problems the defect is some 0.01 to 100 tolerances. At this many, or at this
 # share of the loss dropped whatever the tolerance, the solver has left the flow.
-_BALANCE_FACTOR, _BALANCE_LIMIT = 1e3, 0.1
+BALANCE_TOLERANCES, BALANCE_SHARE = 1e3, 0.1
 # And the loss itself is known to so many units in the last place.
 _BALANCE_ULPS = 1e3
 # A parameter held only to `atol` has no relative accuracy below this many of it.
 _SMALL = 100
+
+
+def relative_tolerance(w0: Params, rtol: float, atol: float) -> float:
+    """rtol, and atol relative to the largest of the parameters."""
+    largest = max(float(np.max(np.abs(x), initial=0)) for x in jax.tree.leaves(w0))
+    return rtol + atol / max(largest, atol)
 
 
 def rise_note(losses: Any) -> tuple[str, ...]:
@@ -29,7 +35,7 @@ def balanced(
     """The end, or the energy balance so far off that the run did not follow its law."""
     dropped = losses[0] - np.min(losses)
     off = np.max(np.abs(losses[0] - losses - energies))
-    explained = min(_BALANCE_FACTOR * tolerance, _BALANCE_LIMIT) * dropped
+    explained = min(BALANCE_TOLERANCES * tolerance, BALANCE_SHARE) * dropped
     if end[0].ok and off > max(explained, _round_off(losses)):
         text = f"energy {energies[-1]:.4g}, loss dropped {losses[0] - losses[-1]:.4g}"
         return Outcome.unbalanced, text
@@ -44,7 +50,7 @@ def _round_off(losses: Any) -> float:
 def flow_notes(losses: Any, w0: Params, atol: float) -> tuple[str, ...]:
     """What makes the evidence of a flow weaker than it looks."""
     notes: list[str] = []
-    if _round_off(losses) > _BALANCE_LIMIT * (losses[0] - np.min(losses)):
+    if _round_off(losses) > BALANCE_SHARE * (losses[0] - np.min(losses)):
         notes.append(
             "the loss dropped by little more than its round-off: its energy balance "
             "says nothing"

@@ -4,14 +4,19 @@ import dataclasses
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from .._results import ADVICE, Outcome, RunError, RunInterrupted
 from .._types import InvariantFn, Params
 from .._versions import versions
-from ._evidence import balanced, energy_defect, flow_notes, rise_note
+from ._evidence import (
+    balanced,
+    energy_defect,
+    flow_notes,
+    relative_tolerance,
+    rise_note,
+)
 from ._record import Record
 
 
@@ -166,9 +171,8 @@ def assemble(
     if "energy" in data:
         defect = energy_defect(data["loss"], data["energy"])
         params = eqx.filter(record.first, eqx.is_inexact_array_like)
-        largest = max(float(np.max(np.abs(x))) for x in jax.tree.leaves(params))
         rtol, atol = origin.options["rtol"], origin.options["atol"]
-        tolerance = rtol + atol / max(largest, atol)
+        tolerance = relative_tolerance(params, rtol, atol)
         end = balanced(end, data["loss"], data["energy"], tolerance)
         notes += flow_notes(data["loss"], params, atol)
     result, detail = end

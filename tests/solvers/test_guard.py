@@ -77,8 +77,10 @@ def test_cut_step_is_grown_again_only_if_it_was_accepted(
     guard = Guard(  # pyright: ignore[reportCallIssue]
         inner=controller(diffrax.Tsit5(), tol, tol, jnp.abs),
         loss=lambda y, args: y**2,
+        energy=lambda y: 1.0 - y**2,
         monotone=True,
         loss_scale=tol,
+        tolerance=tol,
         budget=jnp.asarray(99),
     )
     y, y1, zero = jnp.asarray(1.0), jnp.asarray(0.9), jnp.asarray(0.0)

@@ -1,0 +1,98 @@
+"""A run's solver judged anew, on the host between two stretches."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ._position import Position
+from ._stretch import Checkpoint, Setting, start
+from .linalg import SpectralRadius, spectral_radius
+from .solvers import Auto, Evaluations, GuardState, Look, num_evaluations
+
+# Enough to know h rho to the factor of two that a choice turns on.
+_PRODUCTS, _ACCURACY = 6, 0.5
+
+
+def revised(setting: Setting, t1: float, position: Position) -> Position:
+    """The position with the solver that `Auto` now wants."""
+    checkpoint, guard = position.checkpoint, position.checkpoint.controller_state
+    look = Look(
+        position.t, t1, float(guard.dt), position.num_attempts, int(guard.num_rejected)
+    )
+    looks = Evaluations()
+
+    def radius() -> float:
+        nonlocal looks
+        found = _spectral_radius(setting, checkpoint)
+        looks += Evaluations(1, int(found.products))
+        return float(found.lower)
+
+    rtol, dtype = float(setting.rtol), setting.rtol.dtype
+    choice = Auto().revised(position.choice, look, rtol, dtype, radius)
+    position = dataclasses.replace(
+        position, choice=choice, earlier=position.earlier + looks
+    )
+    if choice.solver is setting.solver:
+        return position
+    changed = dataclasses.replace(setting, solver=choice.solver)
+    return dataclasses.replace(
+        position,
+        checkpoint=restarted(changed, checkpoint, t1),
+        earlier=position.earlier + taken(setting.solver, position),
+        since=_work(position),
+    )
+
+
+@eqx.filter_jit
+def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius:
+    """That of the flow's Jacobian at a checkpoint, from its velocity."""
+    t, state = checkpoint.t, checkpoint.state
+    terms, flow = setting.flow.terms(setting.static), setting.flow
+    velocity = terms.vf(t, state, setting.problem)
+    w = flow.params(state)
+
+    def field(w: Any) -> Any:
+        moved = eqx.tree_at(flow.params, state, w)
+        return flow.params(terms.vf(t, moved, setting.problem))
+
+    def product(direction: Any) -> Any:
+        return jax.jvp(field, (w,), (direction,))[1]
+
+    return spectral_radius(
+        product, flow.params(velocity), max_products=_PRODUCTS, rtol=_ACCURACY
+    )
+
+
+def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:
+    """A checkpoint of the same state and counts from which a solver starts afresh."""
+    fresh, _ = start(
+        setting, checkpoint.t, jnp.asarray(t1, setting.rtol.dtype), checkpoint.state
+    )
+    old = checkpoint.controller_state
+    return eqx.tree_at(lambda c: _counts(c.controller_state), fresh, _counts(old))
+
+
+def _counts(guard: GuardState) -> tuple[Any, ...]:
+    return (
+        guard.num_accepted,
+        guard.num_rejected,
+        guard.num_refused,
+        guard.gradients,
+        guard.products,
+    )
+
+
+def _work(position: Position) -> tuple[int, int, int]:
+    guard = position.checkpoint.controller_state
+    return position.num_attempts, int(guard.gradients), int(guard.products)
+
+
+def taken(solver: Any, position: Position) -> Evaluations:
+    """What the present solver has taken since it was chosen."""
+    own = (
+        now - then for now, then in zip(_work(position), position.since, strict=True)
+    )
+    return num_evaluations(solver, *own)
