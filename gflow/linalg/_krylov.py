@@ -5,6 +5,7 @@ product, beta the norm of what A v_k leaves outside of the basis.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -66,7 +67,7 @@ def grow(operator: Flat, krylov: Krylov) -> Krylov:
     basis = krylov.basis.at[k].set(krylov.following)
     rest = operator.apply(krylov.following)
 
-    def project(_: int, carry: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
+    def project(_: Any, carry: tuple[Vector, Array]) -> tuple[Vector, Array]:
         rest, column = carry
         coefficients = basis @ operator.weigh(rest)
         return rest - coefficients @ basis, column + coefficients
@@ -110,6 +111,7 @@ def expand(
 
 def never(krylov: Krylov) -> Bool[Array, ""]:
     """The stop that lets the basis fill."""
+    del krylov
     return jnp.asarray(False)
 
 
