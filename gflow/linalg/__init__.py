@@ -1,0 +1,6 @@
+"""Matrix-free linear algebra."""
+
+from ._conjugate_gradient import (
+    ConjugateGradient as ConjugateGradient,
+    conjugate_gradient as conjugate_gradient,
+)
