@@ -5,6 +5,10 @@ same structure. Every function takes `weigh`, x -> M x, for an operator that is
 symmetric in the inner product x·M y instead of x·y. All run under `jit` and `vmap`.
 """
 
+from ._conjugate_gradient import (
+    ConjugateGradient as ConjugateGradient,
+    conjugate_gradient as conjugate_gradient,
+)
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
 from ._spectral_radius import (
     SpectralRadius as SpectralRadius,

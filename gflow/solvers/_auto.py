@@ -98,7 +98,7 @@ class Auto(eqx.Module):
         if not look.h * rho >= _AT_STABILITY:
             return again
         is_double = np.dtype(dtype) == np.float64
-        solver = BDF() if is_double else RKC()
+        solver = BDF() if is_double else diffrax.Tsit5()
         reason = (
             f"stiff from t = {look.t:.3g} (h rho = {look.h * rho:.2g}, "
             f"{explicit:.2g} gradients ahead)"
@@ -114,7 +114,7 @@ class Auto(eqx.Module):
         if rejected <= _FAILING * attempts:
             return choice
         reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
-        return _changed(choice, RKC(), reason)
+        return _changed(choice, diffrax.Tsit5(), reason)
 
 
 def forecast(last: Look | None, look: Look) -> float:

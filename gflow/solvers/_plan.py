@@ -41,6 +41,8 @@ def choose(solver: diffrax.AbstractSolver[Any] | Auto) -> Choice:
 
 def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDController:
     """PI control of the error per step, to rtol |w| + atol in the given norm."""
+    if getattr(solver, "owns_step", False):
+        return diffrax.PIDController(rtol=rtol, atol=atol, norm=norm)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
     pcoeff, icoeff = _IMPLICIT_GAINS if implicit else _EXPLICIT_GAINS
     return diffrax.PIDController(
