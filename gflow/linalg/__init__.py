@@ -10,6 +10,9 @@ from ._conjugate_gradient import (
     conjugate_gradient as conjugate_gradient,
 )
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
+from ._spectral_preconditioner import (
+    SpectralPreconditioner as SpectralPreconditioner,
+)
 from ._spectral_radius import (
     SpectralRadius as SpectralRadius,
     spectral_radius as spectral_radius,

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from ..flows._gradient import FlowState
+from ..linalg import SpectralPreconditioner
 from ._bdf_formula import extrapolation, formula
 from ._bdf_history import History
 from ._counting import CountingSolver, Work
@@ -22,8 +23,8 @@ _SAFETY = 0.9
 _RETREAT = 0.25
 # Errors are multiplied by these before a step is chosen: it is to be accepted, and a
 # change of order is to be worth it.
-_BIAS = (6.0, 6.0, 10.0)
-_LEAST_GROWTH = 1.5
+_BIAS = (2.0, 2.0, 3.5)
+_LEAST_GROWTH = 1.2
 _LARGEST_GROWTH, _LARGEST_FIRST_GROWTH = 2.0, 10.0
 
 
@@ -36,6 +37,7 @@ class BDFState(eqx.Module):
     age: Int[Array, ""]
     # Newton's rate of convergence.
     rate: Float[Array, ""]
+    preconditioner: SpectralPreconditioner | None
     num_corrections: Int[Array, ""]
 
 
@@ -64,6 +66,8 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     """
 
     max_order: int = eqx.field(static=True, default=5)
+    num_secants: int = eqx.field(static=True, default=5)
+    num_ritz: int = eqx.field(static=True, default=40)
     weights: Any = None
     root_finder: Any = eqx.field(default_factory=NewtonKrylov)
     root_find_max_steps: int = eqx.field(static=True, default=4)
@@ -92,15 +96,22 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         flat, _ = ravel_pytree(y0)
         slope, _ = ravel_pytree(terms.vf(t0, y0, args))
         time = jnp.result_type(t0, t1, float)
-        depth = self.max_order + 1
+        depth = max(self.max_order, self.num_secants) + 1
         one = jnp.ones((), jnp.int32)
         return BDFState(
             history=History.start(jnp.asarray(t0, time), flat, slope, depth),
             order=one,
             age=0 * one,
             rate=jnp.ones((), flat.dtype),
+            preconditioner=self._identity(y0),
             num_corrections=0 * one,
         )
+
+    def _identity(self, y: Any) -> SpectralPreconditioner | None:
+        if self.num_ritz == 0:
+            return None
+        flat, _ = ravel_pytree(_parts(y)[0])
+        return SpectralPreconditioner.empty(self.num_ritz, flat.size, flat.dtype)
 
     def attempt(
         self,
@@ -138,7 +149,13 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
 
         equation = Equation(field, psi[:num], bdf.gamma, weights, size)
         guess = predictions[1, :num]
-        solution = finder.solve(equation, guess, bdf.constants[1], state.rate)
+        if self.num_secants > 0:
+            guess = guess + _correction(
+                history, bdf, guess, psi, weights, num, self.num_secants
+            )
+        solution = finder.solve(
+            equation, guess, bdf.constants[1], state.rate, state.preconditioner
+        )
         w = solution.w
         slope = (w - equation.psi) / bdf.gamma
         # The energy's rate is quadratic in the slope, and known at the last base.
@@ -159,6 +176,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             order=next_order,
             age=jnp.where(changed, 0, state.age + 1).astype(jnp.int32),
             rate=solution.rate,
+            preconditioner=solution.preconditioner,
             num_corrections=state.num_corrections,
         )
         y1 = unravel(y)
@@ -214,6 +232,33 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         accepted = ok & (errors[1] <= 1)
         factor = jnp.where(accepted, factor, shrunk)
         return factor, next_order.astype(jnp.int32)
+
+
+_CUTOFF = 1e-8
+
+
+def _correction(
+    history: Any, bdf: Any, guess: Any, psi: Any, weights: Any, num: int, k: int
+) -> Any:
+    slope = (
+        history.slopes[0]
+        + bdf.predictors[1, 1:] @ (history.slopes[1:] - history.slopes[0])
+    )[:num]
+    residual = psi[:num] + bdf.gamma * slope - guess
+    rise = (history.values[:-1] - history.values[1:])[:k, :num]
+    turn = (history.slopes[:-1] - history.slopes[1:])[:k, :num]
+    valid = (jnp.arange(k) + 1 < history.num)[:, None]
+    applied = jnp.where(valid, rise - bdf.gamma * turn, 0)
+    scale = jnp.sqrt(jnp.sum(weights * applied**2, axis=1, keepdims=True))
+    scale = jnp.where(scale > 0, scale, 1)
+    applied = applied / scale
+    rise = jnp.where(valid, rise, 0) / scale
+    gram = (applied * weights) @ applied.T
+    values, vectors = jnp.linalg.eigh(gram)
+    kept = values > _CUTOFF * jnp.max(values)
+    inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
+    right = (applied * weights) @ residual
+    return (vectors @ (inverse * (vectors.T @ right))) @ rise
 
 
 def _parts(y: Any) -> tuple[Any, Any]:

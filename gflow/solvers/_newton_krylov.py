@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
-from ..linalg import ConjugateGradient
+from ..linalg import ConjugateGradient, SpectralPreconditioner
 
 Vector = Float[Array, " n"]
 Scalar = Float[Array, ""]
@@ -51,6 +51,7 @@ class Solution(eqx.Module):
     aux: Any
     converged: Bool[Array, ""]
     rate: Scalar
+    preconditioner: SpectralPreconditioner | None
     num_gradients: Count
     num_products: Count
 
@@ -62,6 +63,9 @@ class _State(eqx.Module):
     slope: Vector
     aux: Any
     cg: ConjugateGradient
+    # Directions of the linear solves so far, and H times each; the last row is for
+    # those that there is no room for.
+    seen: Any
     # Whether the next evaluation is a product.
     in_krylov: Bool[Array, ""]
     num_newton: Count
@@ -103,10 +107,17 @@ class NewtonKrylov(eqx.Module):
     krylov_tol: float = 0.02
     max_newton: int = eqx.field(static=True, default=4)
     max_krylov: int = eqx.field(static=True, default=500)
+    max_seen: int = eqx.field(static=True, default=20)
+    least_seen: int = eqx.field(static=True, default=5)
     exact: bool | None = eqx.field(static=True, default=None)
 
     def solve(
-        self, equation: Equation, guess: Vector, constant: Scalar, rate: Scalar
+        self,
+        equation: Equation,
+        guess: Vector,
+        constant: Scalar,
+        rate: Scalar,
+        preconditioner: SpectralPreconditioner | None = None,
     ) -> Solution:
         """Solve from a guess.
 
@@ -123,11 +134,13 @@ class NewtonKrylov(eqx.Module):
         )
         zero = jnp.zeros((), jnp.int32)
         nothing = jnp.zeros_like(guess)
+        room = jnp.zeros((self.max_seen + 1, *guess.shape), guess.dtype)
         state = _State(
             base=guess,
             slope=slope,
             aux=aux,
             cg=ConjugateGradient.start(nothing, nothing, nothing, equation.weights),
+            seen=None if preconditioner is None else (room, room),
             in_krylov=jnp.asarray(False),
             num_newton=zero,
             num_gradients=zero,
@@ -142,7 +155,7 @@ class NewtonKrylov(eqx.Module):
             return ~(state.done | state.failed)
 
         def body(state: _State) -> _State:
-            return self._iterate(equation, constant, state)
+            return self._iterate(equation, constant, preconditioner, state)
 
         state = jax.lax.while_loop(unfinished, body, state)
         return Solution(
@@ -151,20 +164,47 @@ class NewtonKrylov(eqx.Module):
             aux=state.aux,
             converged=state.done & ~state.failed,
             rate=state.rate,
+            preconditioner=self._learnt(equation, preconditioner, state),
             num_gradients=state.num_gradients,
             num_products=state.num_products,
         )
 
-    def _iterate(self, equation: Equation, constant: Scalar, old: _State) -> _State:
+    def _learnt(
+        self, equation: Equation, old: SpectralPreconditioner | None, state: _State
+    ) -> SpectralPreconditioner | None:
+        if old is None:
+            return None
+        directions, images = (x[:-1] for x in state.seen)
+        num = state.num_gradients + state.num_products - state.num_newton
+        return jax.lax.cond(
+            num >= self.least_seen,
+            lambda: old.updated(directions, images, equation.weights),
+            lambda: old,
+        )
+
+    def _iterate(
+        self,
+        equation: Equation,
+        constant: Scalar,
+        preconditioner: SpectralPreconditioner | None,
+        old: _State,
+    ) -> _State:
         """One evaluation of the field, and what follows from it."""
         slope, aux, product, work = self._evaluate(equation, old)
         gamma, weights = equation.gamma, equation.weights
         residual = equation.psi + gamma * slope - old.base
         # A product's evaluation continues the linear solve, Newton's begins one.
         nothing = jnp.zeros_like(residual)
-        begun = ConjugateGradient.start(nothing, residual, residual, weights)
+
+        def precondition(r: Vector) -> Vector:
+            if preconditioner is None:
+                return r
+            return preconditioner.apply(r, gamma, weights)
+
+        start = precondition(residual)
+        begun = ConjugateGradient.start(nothing, residual, start, weights)
         applied = old.cg.direction - gamma * product
-        gone_on = old.cg.advance(applied, lambda r: r, weights)
+        gone_on = old.cg.advance(applied, precondition, weights)
         cg = _where(old.in_krylov, gone_on, begun)
         state = eqx.tree_at(
             lambda s: (s.slope, s.aux, s.cg, s.num_gradients, s.num_products),
@@ -176,6 +216,14 @@ class NewtonKrylov(eqx.Module):
                 old.num_products + work[1],
             ),
         )
+        if preconditioner is not None:
+            row = old.num_gradients + old.num_products - old.num_newton - 1
+            row = jnp.where(old.in_krylov, jnp.minimum(row, self.max_seen), -1)
+            seen = tuple(
+                x.at[row].set(v)
+                for x, v in zip(old.seen, (old.cg.direction, -product), strict=True)
+            )
+            state = eqx.tree_at(lambda s: s.seen, state, seen)
         return self._judge(equation, constant, state)
 
     def _evaluate(self, equation: Equation, state: _State) -> Any:
