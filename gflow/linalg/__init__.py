@@ -5,6 +5,7 @@ same structure. Every function takes `weigh`, x -> M x, for an operator that is
 symmetric in the inner product x·M y instead of x·y. All run under `jit` and `vmap`.
 """
 
+from ._eigenpairs import Eigenpairs as Eigenpairs, eigenpairs as eigenpairs
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
 from ._spectral_radius import (
     SpectralRadius as SpectralRadius,
