@@ -7,6 +7,11 @@ symmetric in the inner product x·M y instead of x·y. All run under `jit` and `
 
 from ._eigenpairs import Eigenpairs as Eigenpairs, eigenpairs as eigenpairs
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
+from ._phi_functions import (
+    PhiAction as PhiAction,
+    phi as phi,
+    phi_action as phi_action,
+)
 from ._spectral_radius import (
     SpectralRadius as SpectralRadius,
     spectral_radius as spectral_radius,
