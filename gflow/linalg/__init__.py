@@ -5,6 +5,11 @@ same structure. Every function takes `weigh`, x -> M x, for an operator that is
 symmetric in the inner product x·M y instead of x·y. All run under `jit` and `vmap`.
 """
 
+from ._deflation import (
+    Deflation as Deflation,
+    harvest as harvest,
+    no_deflation as no_deflation,
+)
 from ._eigenpairs import Eigenpairs as Eigenpairs, eigenpairs as eigenpairs
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
 from ._phi_functions import (
@@ -16,3 +21,4 @@ from ._spectral_radius import (
     SpectralRadius as SpectralRadius,
     spectral_radius as spectral_radius,
 )
+from ._trace import TraceEstimate as TraceEstimate, trace_estimate as trace_estimate
