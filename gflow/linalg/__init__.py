@@ -9,7 +9,18 @@ from ._conjugate_gradient import (
     ConjugateGradient as ConjugateGradient,
     conjugate_gradient as conjugate_gradient,
 )
+from ._deflation import (
+    Deflation as Deflation,
+    harvest as harvest,
+    no_deflation as no_deflation,
+)
+from ._eigenpairs import Eigenpairs as Eigenpairs, eigenpairs as eigenpairs
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
+from ._phi_functions import (
+    PhiAction as PhiAction,
+    phi as phi,
+    phi_action as phi_action,
+)
 from ._spectral_preconditioner import (
     SpectralPreconditioner as SpectralPreconditioner,
 )
@@ -17,3 +28,4 @@ from ._spectral_radius import (
     SpectralRadius as SpectralRadius,
     spectral_radius as spectral_radius,
 )
+from ._trace import TraceEstimate as TraceEstimate, trace_estimate as trace_estimate

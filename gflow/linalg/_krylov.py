@@ -15,6 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 from .._types import Scalar
 from ._flat import Flat, Vector, unit
 
+# Ritz values, coordinates in columns, residual norms.
+Pairs = tuple[Float[Array, " m"], Float[Array, "m m"], Float[Array, " m"]]
+
 
 class Krylov(eqx.Module):
     """A V^T = V^T H + beta v_next e_k^T, for the `dimension` rows of V that are filled.
@@ -115,23 +118,28 @@ def never(krylov: Krylov) -> Bool[Array, ""]:
     return jnp.asarray(False)
 
 
-def ritz(
-    krylov: Krylov,
-) -> tuple[Float[Array, " m"], Float[Array, "m m"], Float[Array, " m"]]:
+def ritz(krylov: Krylov) -> Pairs:
     """Ritz values in ascending order, coordinates in columns, residual norms.
 
     The first `dimension` of them count; those that follow have value 0, coordinates 0
     and residual inf.
     """
-    projected, filled = krylov.projected, krylov.filled
-    # Rows that are not filled get an eigenvalue of their own above all others, of the
-    # same scale, so that they come last and cost the others no digits.
-    bound = jnp.max(jnp.sum(jnp.abs(projected), axis=1))
-    apart = jnp.where(bound > 0, 2 * bound, 1)
-    values, coordinates = jnp.linalg.eigh(
-        projected + jnp.diag(jnp.where(filled, 0, apart)), symmetrize_input=False
-    )
+    filled = krylov.filled
+    values, coordinates = masked_eigh(krylov.projected, filled)
     last = jnp.take(coordinates, krylov.dimension - 1, axis=0, mode="clip")
     residuals = jnp.where(filled, krylov.beta * jnp.abs(last), jnp.inf)
-    values = jnp.where(filled, values, 0)
-    return values, jnp.where(filled, coordinates, 0), residuals
+    return values, coordinates, residuals
+
+
+def masked_eigh(
+    matrix: Float[Array, "m m"], filled: Bool[Array, " m"]
+) -> tuple[Float[Array, " m"], Float[Array, "m m"]]:
+    """Eigenvalues of the leading block, ascending, and vectors; zeros after them."""
+    # Rows that are not filled get an eigenvalue of their own above all others, of the
+    # same scale, so that they come last and cost the others no digits.
+    bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=1))
+    apart = jnp.where(bound > 0, 2 * bound, 1)
+    values, vectors = jnp.linalg.eigh(
+        matrix + jnp.diag(jnp.where(filled, 0, apart)), symmetrize_input=False
+    )
+    return jnp.where(filled, values, 0), jnp.where(filled, vectors, 0)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._types import Params, Scalar, ScalarLike
 from ._flat import Matvec, flatten
-from ._krylov import Krylov, begin, expand, ritz
+from ._krylov import Krylov, Pairs, begin, expand, ritz
 
 # Of the vector handed to the next call, the part that is not the leading Ritz vector.
 # It is what sees another eigenvalue overtake; more of it costs products, and with 0.1
@@ -93,8 +93,8 @@ def spectral_radius(
     """
     operator, flat = flatten(matvec, start, weigh)
 
-    def bracket(krylov: Krylov) -> tuple[Scalar, Scalar]:
-        values, _, residuals = ritz(krylov)
+    def bracket(krylov: Krylov, pairs: Pairs) -> tuple[Scalar, Scalar]:
+        values, _, residuals = pairs
         modulus = jnp.abs(values)
         reach = jnp.max(jnp.where(krylov.filled, modulus + residuals, 0))
         hidden = jnp.maximum(
@@ -103,18 +103,19 @@ def spectral_radius(
         return jnp.max(modulus), jnp.maximum(reach, hidden)
 
     def narrow(krylov: Krylov) -> Bool[Array, ""]:
-        lower, reach = bracket(krylov)
+        lower, reach = bracket(krylov, ritz(krylov))
         return reach <= (1 + rtol) * lower
 
     krylov = expand(operator, begin(operator, flat, max_products), narrow)
-    lower, reach = bracket(krylov)
-    vector = operator.unravel(_leading(krylov))
+    pairs = ritz(krylov)
+    lower, reach = bracket(krylov, pairs)
+    vector = operator.unravel(_leading(krylov, pairs))
     return SpectralRadius(lower, safety * reach, vector, krylov.dimension)
 
 
-def _leading(krylov: Krylov) -> Float[Array, " n"]:
+def _leading(krylov: Krylov, pairs: Pairs) -> Float[Array, " n"]:
     """The leading Ritz vector, and a part of the runner-up or of what comes next."""
-    values, coordinates, _ = ritz(krylov)
+    values, coordinates, _ = pairs
     rank = jnp.argsort(jnp.where(krylov.filled, -jnp.abs(values), 1))
     first = coordinates[:, rank[0]] @ krylov.basis
     if len(rank) == 1:
