@@ -8,3 +8,4 @@ from ._plan import (
     num_gradients as num_gradients,
 )
 from ._rkc import RKC as RKC
+from ._rock4 import ROCK4 as ROCK4

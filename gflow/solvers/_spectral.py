@@ -129,9 +129,7 @@ def _product(field: Field, y: Any, slope: Any, exact: bool) -> Callable[[Any], A
 
     def product(v: Any) -> Any:
         moved = field(_axpy(1, y, delta, v))
-        return jax.tree.map(
-            lambda a, b: (a - b) / delta.astype(a.dtype), moved, slope
-        )
+        return jax.tree.map(lambda a, b: (a - b) / delta.astype(a.dtype), moved, slope)
 
     return product
 
