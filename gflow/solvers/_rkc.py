@@ -36,8 +36,7 @@ class RKC(StabilizedSolver):
     **Cost:** s evaluations a step, rejected or not; one at the start; about two
     products every 25 accepted steps, and up to 30 at the first. Memory: 10 vectors.
 
-    **Differs from the source:** ρ comes from a vector kept along the run; the rounding
-    that the stages magnify is added to the error estimate.
+    **Differs from the source:** ρ comes from a vector kept along the run.
 
     **References:** Sommeijer, Shampine and Verwer (1998), RKC: an explicit solver for
     parabolic PDEs; Verwer, Hundsdorfer and Sommeijer (1990), its coefficients.
@@ -76,10 +75,6 @@ class RKC(StabilizedSolver):
         s = jnp.ceil(jnp.sqrt(1 + h_rho / _LENGTH))
         s = jnp.where(s <= self.max_stages, s, 0).astype(jnp.int32)
         return jnp.where(s > 0, jnp.maximum(s, 2), 0)
-
-    def round_off(self, h_rho: Any) -> Any:
-        """Each stage's rounding enters with a weight that grows like s."""
-        return 0.1 * h_rho
 
     def sweep(
         self, terms: Any, t0: Any, h: Any, y0: Any, slope: Any, args: Any, s: Any

@@ -55,10 +55,6 @@ class StabilizedSolver(CountingSolver):
     ) -> Sweep:
         """One step with s stages and as many evaluations; none if s = 0."""
 
-    @abc.abstractmethod
-    def round_off(self, h_rho: Any) -> Any:
-        """How far a step may carry the rounding of y, in units of eps |y|."""
-
     def check(self, y: Any) -> None:
         """Raises `ValueError` for a state that the method cannot hold."""
         del y
@@ -102,11 +98,10 @@ class StabilizedSolver(CountingSolver):
             h,
             exact=exact,
         )
-        h_rho = jnp.abs(h) * spectral.rho
-        s = self.stages(self.safety * h_rho)
+        s = self.stages(self.safety * jnp.abs(h) * spectral.rho)
         swept = self.sweep(terms, t0, h, y0, slope, args, s)
         y1 = jax.tree.map(jnp.add, y0, swept.increment)
-        error = self._error(y0, swept.error, h_rho, s)
+        error = jax.tree.map(lambda e: jnp.where(s == 0, jnp.inf, e), swept.error)
         dense = {
             "y0": y0,
             "y1": y1,
@@ -127,17 +122,6 @@ class StabilizedSolver(CountingSolver):
             made_jump, lambda: terms.vf(t0, y0, args), lambda: state.slope
         )
         return slope, jnp.asarray(made_jump, jnp.int32)
-
-    def _error(self, y0: Any, error: Any, h_rho: Any, s: Any) -> Any:
-        # Round-off that the step has magnified is an error like any other. It falls
-        # with h as the estimate does, so the controller finds the h that holds it.
-        unit = self.round_off(h_rho) * jnp.finfo(h_rho.dtype).eps
-
-        def leaf(e: Any, y: Any) -> Any:
-            total = jnp.abs(e) + unit.astype(y.dtype) * jnp.abs(y)
-            return jnp.where(s == 0, jnp.inf, total)
-
-        return jax.tree.map(leaf, error, y0)
 
     def report(self, solver_state: StabilizedState) -> dict[str, Any]:
         """The spectral radius last used, and the stages of the last step."""
