@@ -14,3 +14,5 @@ from ._plan import (
     controller as controller,
     num_evaluations as num_evaluations,
 )
+from ._rkc import RKC as RKC
+from ._rock4 import ROCK4 as ROCK4

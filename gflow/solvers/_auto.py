@@ -11,6 +11,7 @@ import numpy as np
 
 from ..trajectory import Plan
 from ._bdf import BDF
+from ._rkc import RKC
 
 # The first look is after so many attempted steps, the next ones at every doubling.
 _FIRST_LOOK = 16
@@ -98,7 +99,7 @@ class Auto(eqx.Module):
         if not look.h * rho >= _AT_STABILITY:
             return again
         is_double = np.dtype(dtype) == np.float64
-        solver = BDF() if is_double else diffrax.Tsit5()
+        solver = BDF() if is_double else RKC()
         reason = (
             f"stiff from t = {look.t:.3g} (h rho = {look.h * rho:.2g}, "
             f"{explicit:.2g} gradients ahead)"
@@ -114,7 +115,7 @@ class Auto(eqx.Module):
         if rejected <= _FAILING * attempts:
             return choice
         reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
-        return _changed(choice, diffrax.Tsit5(), reason)
+        return _changed(choice, RKC(), reason)
 
 
 def forecast(last: Look | None, look: Look) -> float:

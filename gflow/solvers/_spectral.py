@@ -1,0 +1,174 @@
+"""The spectral radius of a field's Jacobian, kept along a run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .. import _trees as trees
+from ._counting import Work
+
+# y -> dy/dt at a fixed time.
+Field = Callable[[Any], Any]
+
+# The power method stops when two estimates agree to this, and after so many products:
+# from a slope, which holds many modes, and from the vector of the last estimate.
+_AGREEMENT, _COLD_PRODUCTS, _WARM_PRODUCTS = 0.01, 30, 8
+# An eigenvalue that overtakes the one that is followed must be seen: a part of the
+# slope, in which a mode that has begun to grow shows first, is mixed into the start.
+_MIXED = 0.1
+# Accepted steps between estimates: the least, and the most. In between the interval
+# doubles when the radius moved by less than _CALM, and halves beyond _MOVING.
+_LEAST, _MOST = 3, 25
+_CALM, _MOVING = 0.03, 0.15
+# A step below this share of the last accepted one was most likely rejected before.
+_CUT = 0.85
+
+
+class SpectralState(eqx.Module):
+    """The last estimate of the spectral radius ρ, and how long to trust it."""
+
+    rho: Float[Array, ""]
+    # Where the power method ended; a unit vector.
+    vector: Any
+    # Accepted steps since the estimate, and to the next.
+    age: Int[Array, ""]
+    interval: Int[Array, ""]
+    # The last accepted step.
+    h: Float[Array, ""]
+
+
+def begin(slope: Any) -> SpectralState:
+    """Nothing known yet: the first step is to estimate."""
+    zero = jnp.zeros((), jnp.int32)
+    real = jnp.zeros((), trees.dtype(slope))
+    return SpectralState(real, slope, zero, zero, real)
+
+
+def advance(state: SpectralState, h: Any) -> SpectralState:
+    """The state after a step of length h, if it is accepted."""
+    return eqx.tree_at(lambda s: (s.age, s.h), state, (state.age + 1, h))
+
+
+def refresh(
+    field: Field, y: Any, slope: Any, state: SpectralState, h: Any, *, exact: bool
+) -> tuple[SpectralState, Work]:
+    """The spectral radius at y, estimated anew if it is time to.
+
+    It is time when `interval` steps have been accepted since the last estimate, and
+    when h is much below the last accepted step: then the step was most likely tried
+    before and rejected, and ρ may be why. (What a rejected step found is lost: diffrax
+    discards the solver's state.)
+
+    The method is the nonlinear power method with Jacobian-vector products by
+    differences of the field or by automatic differentiation. Leaves that the field
+    does not read (quadratures) are left out: their columns of J are zero.
+
+    **Arguments:**
+
+    - `slope`: field(y).
+    - `exact`: products by `jax.jvp` instead of differences.
+
+    **Cost:** none if it is not time; about 2 products from the last vector, and up to
+    30 the first time.
+
+    **References:** Sommeijer, Shampine and Verwer (1998), section 2.2.
+    """
+    cold = state.interval == 0
+    due = (state.age >= state.interval) | (jnp.abs(h) < _CUT * jnp.abs(state.h))
+    read = _read_leaves(field, y)
+    slope_unit, _ = _unit(_only(slope, read))
+    start = _axpy(jnp.where(cold, 0, 1), state.vector, _MIXED, slope_unit)
+    start, length = _unit(_only(start, read))
+    # At a point of rest the slope says nothing; any vector without symmetries will do.
+    some, _ = _unit(_only(_pseudo_random(y), read))
+    start = jax.tree.map(lambda a, b: jnp.where(length > 0, a, b), start, some)
+    most = jnp.where(cold, _COLD_PRODUCTS, _WARM_PRODUCTS)
+    product = _product(field, y, slope, exact)
+
+    def body(carry: Any) -> Any:
+        vector, rho, count, _ = carry
+        image = _only(product(vector), read)
+        image, new = _unit(image)
+        sound = jnp.isfinite(new) & (new > 0)
+        vector = jax.tree.map(lambda a, b: jnp.where(sound, a, b), image, vector)
+        done = ~sound | (jnp.abs(new - rho) <= _AGREEMENT * new)
+        return vector, jnp.where(sound, new, rho), count + 1, done
+
+    def going(carry: Any) -> Any:
+        _, _, count, done = carry
+        return due & ~done & (count < most)
+
+    zero = jnp.zeros((), jnp.int32)
+    carry = (start, state.rho, zero, jnp.asarray(False))
+    vector, rho, count, _ = jax.lax.while_loop(going, body, carry)
+    new = SpectralState(rho, vector, zero, _interval(state, rho), state.h)
+    state = jax.tree.map(lambda a, b: jnp.where(due, a, b), new, state)
+    return state, Work(zero, count) if exact else Work(count, zero)
+
+
+def _interval(state: SpectralState, rho: Any) -> Any:
+    moved = jnp.abs(rho - state.rho)
+    calm, moving = moved <= _CALM * rho, moved > _MOVING * rho
+    factor = jnp.where(calm, 4, jnp.where(moving, 1, 2))
+    return jnp.clip(factor * state.interval // 2, _LEAST, _MOST)
+
+
+def _product(field: Field, y: Any, slope: Any, exact: bool) -> Callable[[Any], Any]:
+    """v -> J(y) v for unit vectors v."""
+    if exact:
+        return lambda v: jax.jvp(field, (y,), (v,))[1]
+    # The best forward difference has an increment of √eps times the scale on which
+    # the field is curved; that is not known, and |y| stands in for it.
+    eps = jnp.finfo(trees.dtype(y)).eps
+    length = trees.norm(y)
+    delta = jnp.sqrt(eps) * jnp.where(length > 0, length, 1)
+
+    def product(v: Any) -> Any:
+        moved = field(_axpy(1, y, delta, v))
+        return jax.tree.map(lambda a, b: (a - b) / delta.astype(a.dtype), moved, slope)
+
+    return product
+
+
+def _read_leaves(field: Field, y: Any) -> list[bool]:
+    """Which leaves of y the field reads, as far as its program shows it."""
+    program = jax.make_jaxpr(field)(y).jaxpr
+    read = {id(v) for equation in program.eqns for v in equation.invars}
+    read |= {id(v) for v in program.outvars}
+    flags = [id(v) in read for v in program.invars]
+    # A field that reads nothing is constant, and any leaf is as good as another.
+    return flags if any(flags) else [True] * len(flags)
+
+
+def _only(v: Any, read: list[bool]) -> Any:
+    leaves, structure = jax.tree.flatten(v)
+    kept = [x if r else jnp.zeros_like(x) for x, r in zip(leaves, read, strict=True)]
+    return jax.tree.unflatten(structure, kept)
+
+
+def _axpy(a: Any, x: Any, b: Any, y: Any) -> Any:
+    def leaf(x: Any, y: Any) -> Any:
+        return jnp.asarray(a, x.dtype) * x + jnp.asarray(b, x.dtype) * y
+
+    return jax.tree.map(leaf, x, y)
+
+
+def _unit(v: Any) -> tuple[Any, Any]:
+    """v/‖v‖ (zero for zero), and ‖v‖."""
+    length = trees.norm(v)
+    safe = jnp.where(length > 0, length, 1)
+    return jax.tree.map(lambda x: x / safe.astype(x.dtype), v), length
+
+
+def _pseudo_random(y: Any) -> Any:
+    """A vector of the shape of y, the fractional parts of multiples of √2 less ½."""
+
+    def leaf(x: Any) -> Any:
+        k = jnp.arange(1, x.size + 1, dtype=x.dtype).reshape(x.shape)
+        return jnp.mod(k * 1.41421356, 1) - 0.5
+
+    return jax.tree.map(leaf, y)
