@@ -22,6 +22,8 @@ class Case:
     - `reference_spread`: the relative distance of two references by different methods.
     - `exact`: t -> flattened parameters in closed form, where there is one.
     - `smooth`: whether the field is; a kinked one has its own solvers.
+    - `sharpness`: the largest spectral radius of the Jacobian on the way, with the
+        reference.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Case:
     seed: int = 0
     exact: Callable[[float], np.ndarray] | None = None
     smooth: bool = True
+    sharpness: float | None = None
 
     @property
     def start(self) -> np.ndarray:
