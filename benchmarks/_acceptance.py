@@ -133,12 +133,15 @@ def summary(records: Sequence[Record]) -> str:
     lines: list[str] = []
     for title, subject in (("Auto", ["Auto"]), ("the best own solver", OWN)):
         lines.append(f"{title}:")
-        for claim in claims(records, subject):
-            shown = "-" if claim.ratio is None else f"{claim.ratio:.3g}"
-            lines.append(
-                f"  {claim.verdict:12} {shown:>8} (at most {claim.bound:.3g})  "
-                f"{claim.text}"
-            )
+        found = claims(records, subject)
+        lines += [
+            f"  {claim.verdict:4} {claim.ratio:8.3g} (at most {claim.bound:.3g})  "
+            f"{claim.text}"
+            for claim in found
+            if claim.ratio is not None
+        ]
+        missing = sum(claim.ratio is None for claim in found)
+        lines += [f"  not measured: {missing}"] if missing else []
     lines.append(f"success claimed with error above {_WRONG:g} x rtol:")
     lines += [
         f"  {r.solver} on {r.problem}, seed {r.seed}, rtol {r.knob:g}: {r.error}"

@@ -42,7 +42,7 @@ def cvode(
         Jv[:] = field.product(y, v)
 
     if exact:
-        field.product(field.start, field.start)
+        field.compile_product()
 
     def solve(rtol: float) -> Solved:
         solver = CVODE(

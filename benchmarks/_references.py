@@ -115,14 +115,15 @@ def explicit_path(case: Case, rtol: float) -> np.ndarray:
 
 
 def implicit_end(case: Case) -> np.ndarray:
-    """The end by an implicit solver of other authors, to the same tolerance.
+    """The end by an implicit solver of other authors.
 
-    LSODA with dense exact Jacobians, for many parameters CVODE with exact products.
+    LSODA with dense exact Jacobians, for many parameters CVODE with exact products; its
+    error is 100 times its tolerance where that of Dopri8, held by stability, is not.
     """
     if case.start.size <= DENSE:
         solved = scipy_method(case, "LSODA", exact=True)(_RTOL)
     else:
-        solved = cvode(case, exact=True, krylov_dim=20)(_RTOL)
+        solved = cvode(case, exact=True, krylov_dim=20)(1e-2 * _RTOL)
     assert solved.status == "ok", solved.status
     return solved.w
 
