@@ -8,49 +8,39 @@ import diffrax
 import jax
 import numpy as np
 from _counting import Count, Counted
+from _host import HostField, TooSlow
+from _problems import Case
 from jax.flatten_util import ravel_pytree
 from scipy.integrate import solve_ivp
 
 import gflow as gf
+from gflow._results import Outcome
 from gflow.models import DiagonalNet, WeightNormalized, sparse_p1
 
 # The ratio of absolute to relative tolerance that gflow defaults to, for everybody.
-_ATOL_SHARE = 1e-3
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A flow, its horizon and its end, known to far more digits than are asked for.
-
-    `reference_spread` is the relative distance of two references by different methods.
-    """
-
-    name: str
-    problem: gf.Problem
-    w0: Any
-    t1: float
-    reference: np.ndarray
-    reference_spread: float
-
-    def error(self, w: np.ndarray) -> float:
-        """‖w - reference‖/‖reference‖ over all parameters, inf if not finite."""
-        with np.errstate(over="ignore"):
-            gap = float(np.linalg.norm(w - self.reference))
-        scale = float(np.linalg.norm(self.reference))
-        return gap / scale if np.isfinite(gap) else float("inf")
+ATOL_SHARE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class Solved:
     """Where a method ended, and the gradients that it says it took.
 
-    None where it does not tell; then `steps` orders the settings.
+    None where it does not tell; then `steps` orders the settings. `products` are exact
+    products with the Jacobian. `status` is "ok" if it says that it reached the end;
+    `seconds` is without compiling.
     """
 
     w: np.ndarray
     gradients: int | None
     steps: int
+    products: int = 0
+    status: str = "ok"
+    seconds: float | None = None
+    compile_seconds: float | None = None
 
+
+# What a run that gave up its clock is called in records, as with the other solvers.
+_STATUS = {Outcome.reached_end: "ok", Outcome.wall_clock: "too slow"}
 
 # Knob (a relative tolerance, or a number of steps) -> where it ends.
 Method = Callable[[float], Solved]
@@ -93,12 +83,29 @@ def cases(t1: float) -> list[Case]:
     return out
 
 
-def flow(case: Case, solver: diffrax.AbstractSolver[Any]) -> Method:
-    """gflow at a relative tolerance, saving the end only."""
+def flow(
+    case: Case,
+    solver: Any,
+    limit: float | None = None,
+) -> Method:
+    """gflow at a relative tolerance, saving the end only, for at most `limit` seconds.
+
+    The stats of a run leave out what happens between stretches, and that is little.
+    """
+    stops = () if limit is None else (gf.WallClock(limit), gf.MaxSteps(10**9))
 
     def solve(rtol: float) -> Solved:
-        run = _simulated(case, case.problem, rtol, solver)
-        return Solved(_flat(run.w1), run.stats["num_gradients"], run.stats["num_steps"])
+        run = _simulated(case, case.problem, rtol, solver, stops)
+        stats, result = run.stats, run.result
+        return Solved(
+            _flat(run.w1),
+            stats["num_gradients"],
+            stats["num_steps"],
+            products=stats["num_hvps"] or 0,
+            status=_STATUS.get(result, result.name),
+            seconds=stats["seconds"],
+            compile_seconds=stats["compile_seconds"],
+        )
 
     return solve
 
@@ -111,16 +118,19 @@ def flow_count(case: Case, solver: Any, rtol: float) -> Count:
     return count
 
 
-def _simulated(case: Case, problem: gf.Problem, rtol: float, solver: Any) -> Any:
+def _simulated(
+    case: Case, problem: gf.Problem, rtol: float, solver: Any, stops: Any = ()
+) -> Any:
     return gf.simulate(
         problem,
         gf.GradientFlow(),
         case.w0,
         case.t1,
         rtol=rtol,
-        atol=rtol * _ATOL_SHARE,
+        atol=rtol * ATOL_SHARE,
         solver=solver,
         save=gf.Save.at((case.t1,)),
+        stops=stops,
         throw=False,
         progress=False,
     )
@@ -145,32 +155,59 @@ def descent(case: Case) -> Method:
     return solve
 
 
-def scipy_method(case: Case, name: str) -> Method:
-    """scipy's `solve_ivp`, its right side a compiled jax gradient."""
-    start, unravel = ravel_pytree(case.w0)
-    velocity = jax.jit(lambda y: ravel_pytree(case.problem.velocity(unravel(y)))[0])
+def scipy_method(
+    case: Case, name: str, limit: float = float("inf"), *, exact: bool = False
+) -> Method:
+    """scipy's `solve_ivp`, its right side a compiled jax gradient.
+
+    Its Jacobian is dense, by differences (n gradients), or if `exact` by automatic
+    differentiation (n products).
+    """
+    field = HostField(case, limit)
+    options = {"jac": lambda t, y: field.jacobian(y)} if exact else {}
 
     def solve(rtol: float) -> Solved:
-        count = Count()
-
-        def field(_: float, y: np.ndarray) -> np.ndarray:
-            count.gradients += 1
-            return np.asarray(velocity(y))
-
-        start_array = np.asarray(start)
-        atol = rtol * _ATOL_SHARE
-        solution = _scipy(field, start_array, case.t1, name, rtol, atol)
-        w = solution.y[:, -1] if solution.success else np.full_like(start_array, np.nan)
-        return Solved(w, count.gradients, len(solution.t) - 1)
+        field.restart()
+        w, steps, status = np.full_like(field.start, np.nan), 0, "too slow"
+        try:
+            solution = _scipy(
+                lambda t, y: field.velocity(y),
+                field.start,
+                case.t1,
+                name,
+                rtol,
+                rtol * ATOL_SHARE,
+                **options,
+            )
+            steps = len(solution.t) - 1
+            status = "ok" if solution.success else solution.message
+            w = solution.y[:, -1] if solution.success else w
+        except TooSlow:
+            pass
+        return Solved(
+            w,
+            field.count.gradients,
+            steps,
+            products=field.count.hvps,
+            status=status,
+            seconds=field.seconds,
+            compile_seconds=field.compile_seconds,
+        )
 
     return solve
 
 
 def _scipy(
-    field: Any, start: np.ndarray, t1: float, method: str, rtol: float, atol: float
+    field: Any,
+    start: np.ndarray,
+    t1: float,
+    method: str,
+    rtol: float,
+    atol: float,
+    **options: Any,
 ) -> Any:
     return cast(Any, solve_ivp)(
-        field, (0.0, t1), start, method=method, rtol=rtol, atol=atol
+        field, (0.0, t1), start, method=method, rtol=rtol, atol=atol, **options
     )
 
 

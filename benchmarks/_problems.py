@@ -22,6 +22,8 @@ class Case:
     - `reference_spread`: the relative distance of two references by different methods.
     - `exact`: t -> flattened parameters in closed form, where there is one.
     - `smooth`: whether the field is; a kinked one has its own solvers.
+    - `sharpness`: the largest spectral radius of the Jacobian on the way, with the
+        reference.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Case:
     seed: int = 0
     exact: Callable[[float], np.ndarray] | None = None
     smooth: bool = True
+    sharpness: float | None = None
 
     @property
     def start(self) -> np.ndarray:
@@ -115,14 +118,19 @@ def p4(seed: int, *, small: bool = False) -> Case:
 
 def p5(seed: int, *, small: bool = False) -> Case:
     """Tanh net 64-100-100-10 on digits, square loss: the sharpness climbs."""
-    problem, w0 = _digits(seed, small, half_mean_square)
+    problem, w0 = _digits(seed, *_size(small), half_mean_square)
     return Case("P5", problem, w0, 20.0 if small else 1e3, seed=seed)
 
 
 def p5_entropy(seed: int, *, small: bool = False) -> Case:
     """The net of P5 with cross-entropy: the sharpness falls, nothing is stiff."""
-    problem, w0 = _digits(seed, small, cross_entropy)
+    problem, w0 = _digits(seed, *_size(small), cross_entropy)
     return Case("P5-entropy", problem, w0, 20.0 if small else 500.0, seed=seed)
+
+
+def _size(small: bool) -> tuple[int, int]:
+    """Number of digits, width."""
+    return (32, 8) if small else (256, 100)
 
 
 def half_mean_square(predictions: jax.Array, targets: jax.Array) -> Any:
@@ -136,19 +144,24 @@ def cross_entropy(predictions: jax.Array, targets: jax.Array) -> Any:
     return -jnp.sum(logs * targets) / len(targets)
 
 
-def _digits(seed: int, small: bool, criterion: Any) -> tuple[gf.Problem, Any]:
+def digits_net(seed: int, width: int, t1: float = 100.0) -> Case:
+    """The flow of P5 with hidden layers of any width."""
+    problem, w0 = _digits(seed, 256, width, half_mean_square)
+    return Case(f"digits, width {width}", problem, w0, t1, seed=seed)
+
+
+def _digits(seed: int, num: int, width: int, criterion: Any) -> tuple[gf.Problem, Any]:
     from sklearn.datasets import load_digits
 
     data: Any = load_digits()
     rng = np.random.default_rng(seed)
-    num, hidden = (32, 8) if small else (256, 100)
     chosen = rng.choice(len(data.target), num, replace=False)
     inputs = data.data[chosen]
     deviation = inputs.std(axis=0)
     # Pixels that are blank in the whole sample stay at zero.
     inputs = (inputs - inputs.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
     targets = np.eye(10)[data.target[chosen]]
-    w0 = tanh_init(rng, (64, hidden, hidden, 10))
+    w0 = tanh_init(rng, (64, width, width, 10))
     return gf.EmpiricalRisk(tanh_net, inputs, targets, criterion=criterion), w0
 
 

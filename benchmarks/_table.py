@@ -77,8 +77,12 @@ _HEADS = (
 
 def table(rows: Sequence[Row]) -> str:
     """The rows, aligned; what does not depend on the machine comes first."""
-    cells = [_HEADS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEADS))]
+    return aligned([_HEADS, *(_cells(row) for row in rows)])
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> str:
+    """A table in markdown, its first line the heads."""
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
         for line in cells
@@ -127,8 +131,14 @@ def write(results: Path, readme: Path, rows: Sequence[Row], record: Any) -> None
     results.parent.mkdir(exist_ok=True)
     text = json.dumps(record, indent=1, allow_nan=False)
     results.write_text(text + "\n", encoding="utf-8")
-    head, rest = readme.read_text(encoding="utf-8").split(BEGIN)
-    tail = rest.split(END)[1]
-    taken = ", ".join(f"{name} {value}" for name, value in conditions().items())
-    page = f"{head}{BEGIN}\n{table(rows)}\n\nTaken: {taken}.\n{END}{tail}"
+    fill(readme, table(rows))
+
+
+def fill(readme: Path, text: str, name: str = "table") -> None:
+    """Put a text, and when and where it was taken, between marks of the README."""
+    begin, end = (f"<!-- {name} {word} -->" for word in ("begins", "ends"))
+    head, rest = readme.read_text(encoding="utf-8").split(begin)
+    tail = rest.split(end)[1]
+    taken = ", ".join(f"{key} {value}" for key, value in conditions().items())
+    page = f"{head}{begin}\n{text}\n\nTaken: {taken}.\n{end}{tail}"
     readme.write_text(page, encoding="utf-8")

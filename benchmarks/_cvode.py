@@ -1,0 +1,75 @@
+"""CVODE's BDF with GMRES, through a binding of SUNDIALS.
+
+It needs scikit-sundae, in the extra `verify`. GMRES is not preconditioned and all of
+CVODE's own constants are left as they are.
+"""
+
+from typing import Any
+
+import numpy as np
+from _host import HostField, TooSlow
+from _methods import ATOL_SHARE, Method, Solved
+from _problems import Case
+
+_MAX_STEPS = 100_000_000
+
+
+def cvode(
+    case: Case,
+    *,
+    exact: bool,
+    krylov_dim: int | None = None,
+    limit: float = float("inf"),
+    atol_share: float = ATOL_SHARE,
+) -> Method:
+    """CVODE at a relative tolerance.
+
+    **Arguments:**
+
+    - `exact`: whether GMRES multiplies by the exact Jacobian, each time a product, or
+        by a difference quotient, each time a gradient.
+    - `krylov_dim`: vectors in GMRES; default CVODE's own, 5.
+    - `limit`: seconds after which a run is given up.
+    """
+    from sksundae.cvode import CVODE, CVODEJacTimes
+
+    field = HostField(case, limit)
+
+    def velocity(_: float, y: np.ndarray, dy_dt: np.ndarray) -> None:
+        dy_dt[:] = field.velocity(y)
+
+    def product(_t: float, y: Any, _dy: Any, v: Any, Jv: np.ndarray) -> None:
+        Jv[:] = field.product(y, v)
+
+    if exact:
+        field.compile_product()
+
+    def solve(rtol: float) -> Solved:
+        solver = CVODE(
+            velocity,
+            rtol=rtol,
+            atol=rtol * atol_share,
+            linsolver="gmres",
+            krylov_dim=krylov_dim,
+            max_num_steps=_MAX_STEPS,
+            jactimes=CVODEJacTimes(None, product) if exact else None,
+        )
+        field.restart()
+        w, status = np.full_like(field.start, np.nan), "too slow"
+        try:
+            solver.init_step(0.0, field.start)
+            end: Any = solver.step(case.t1, "normal", case.t1)
+            w, status = end.y, "ok" if end.success else str(end.message)
+        except TooSlow:
+            pass
+        return Solved(
+            w,
+            field.count.gradients,
+            field.count.gradients,
+            products=field.count.hvps,
+            status=status,
+            seconds=field.seconds,
+            compile_seconds=field.compile_seconds,
+        )
+
+    return solve

@@ -1,0 +1,102 @@
+"""The solvers that are compared: how each is made, with which knobs, and how far."""
+
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import diffrax
+from _bare import bare
+from _cvode import cvode
+from _fixed import euler, rk4
+from _methods import Method, flow, scipy_method
+from _problems import Case
+
+import gflow
+
+_RTOLS = tuple(10.0**-k for k in range(1, 12))
+_INSTANT = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A solver in the comparison.
+
+    - `family`: "own", "explicit", "dense", "cvode" or "fixed".
+    - `make`: `(case, limit in seconds) -> method`.
+    - `knobs`: relative tolerances, or shares of 1/sharpness, loosest first.
+    - `largest`: the number of parameters up to which it is run.
+    """
+
+    family: str
+    make: Callable[[Case, float], Method]
+    knobs: Sequence[float] = _RTOLS
+    largest: float = float("inf")
+
+    def feasible(self, case: Case) -> bool:
+        """Whether a case is small enough."""
+        return case.start.size <= self.largest
+
+
+def own(name: str | None) -> Callable[[Case, float], Method]:
+    """A solver of gflow by name, or with None whatever `simulate` chooses."""
+
+    def make(case: Case, limit: float) -> Method:
+        solver: Any = None if name is None else getattr(gflow.solvers, name)()
+        instant = dataclasses.replace(case, t1=_INSTANT * case.t1)
+        clock = time.perf_counter()
+        flow(instant, solver, limit)(1e-3)
+        compile_seconds = time.perf_counter() - clock
+        method = flow(case, solver, limit)
+
+        def solve(rtol: float) -> Any:
+            solved = method(rtol)
+            return dataclasses.replace(solved, compile_seconds=compile_seconds)
+
+        return solve
+
+    return make
+
+
+def _bare(solver: Any) -> Callable[[Case, float], Method]:
+    return lambda case, limit: bare(case, solver, limit)
+
+
+def _scipy(name: str) -> Callable[[Case, float], Method]:
+    return lambda case, limit: scipy_method(case, name, limit)
+
+
+def _cvode(exact: bool, krylov_dim: int) -> Callable[[Case, float], Method]:
+    return lambda case, limit: cvode(
+        case, exact=exact, krylov_dim=krylov_dim, limit=limit
+    )
+
+
+_SHARES_RK4, _SHARES_EULER = (2.0, 1.0, 0.5, 0.25), (1.0, 0.5, 0.25, 0.125)
+
+SOLVERS: dict[str, Entry] = {
+    "Auto": Entry("own", own(None)),
+    "BDF": Entry("own", own("BDF")),
+    "RKC": Entry("own", own("RKC")),
+    "ROCK4": Entry("own", own("ROCK4")),
+    "Tsit5": Entry("explicit", _bare(diffrax.Tsit5())),
+    "Dopri8": Entry("explicit", _bare(diffrax.Dopri8())),
+    "Kvaerno5": Entry("dense", _bare(diffrax.Kvaerno5()), largest=500),
+    "scipy LSODA": Entry("dense", _scipy("LSODA"), largest=2_100),
+    "scipy BDF": Entry("dense", _scipy("BDF"), largest=2_100),
+    "CVODE quotients": Entry("cvode", _cvode(False, 5)),
+    "CVODE quotients, 20": Entry("cvode", _cvode(False, 20)),
+    "CVODE products": Entry("cvode", _cvode(True, 5)),
+    "CVODE products, 20": Entry("cvode", _cvode(True, 20)),
+    "RK4": Entry("fixed", rk4, _SHARES_RK4),
+    "Euler": Entry("fixed", euler, _SHARES_EULER),
+}
+
+
+def available(name: str) -> bool:
+    """Whether this gflow has the solver, and this machine what it needs."""
+    entry = SOLVERS[name]
+    if entry.family == "cvode":
+        return importlib.util.find_spec("sksundae") is not None
+    return entry.family != "own" or name == "Auto" or hasattr(gflow.solvers, name)
