@@ -60,6 +60,9 @@ class Setting(eqx.Module):
         def loss(state: Any, problem: Problem) -> Any:
             return problem.loss(eqx.combine(flow.params(state), static))
 
+        def energy_rate(t: Any, state: Any, problem: Problem) -> Any:
+            return jnp.asarray(flow.energy(flow.terms(static).vf(t, state, problem)))
+
         def norm(scaled_error: Any) -> Any:
             # The audit's own component is watched, not controlled: it must not bend
             # the trajectory that it audits.
@@ -69,6 +72,7 @@ class Setting(eqx.Module):
             inner=controller(self.solver, self.rtol, self.atol, norm),
             loss=loss,
             energy=lambda state: jnp.asarray(flow.energy(state)),
+            energy_rate=energy_rate,
             monotone=flow.monotone,
             loss_scale=self.loss_scale,
             tolerance=self.tolerance,

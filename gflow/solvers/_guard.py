@@ -31,7 +31,7 @@ _BRAKED_STEPS = 10
 # A step that ended at a non-finite state says nothing about the size that would not.
 _RETREAT = 0.2
 # A step's energy balance may be off by this many times what an error as large as the
-# tolerance does to the loss.
+# tolerance does to the loss, and, over the step, to the rate of the energy.
 _EXPLAINED = 10
 
 
@@ -61,16 +61,18 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     A step is accepted if the wrapped controller accepts it, its end is finite, and
     (where `monotone`) its loss is at most the loss before it plus round-off, taken as
     8 eps max(|L|, |L(w0)|), and the energy gained is the loss dropped: to within
-    min(1000 tolerances, 0.1) of it, or else within 10 times the change of the loss
-    under an error as large as the tolerance, along the step's own. It also carries
-    the size of the next step across a clipped one and across stretches, so that
-    cutting a solve into stretches changes no bit of it.
+    min(1000 tolerances, 0.1) of it, or else within 10 times what an error as large as
+    the tolerance, along the step's own, does to the loss and to the energy (in a stiff
+    step, which damps what it does not resolve, the latter is much the larger). It also
+    carries the size of the next step across a clipped one and across stretches, so
+    that cutting a solve into stretches changes no bit of it.
 
     **Arguments:**
 
     - `inner`: an adaptive diffrax controller.
     - `loss`: `(state, args) -> scalar`.
     - `energy`: `state -> scalar`, the loss that the law says to have dropped.
+    - `energy_rate`: `(t, state, args) -> scalar`, its derivative.
     - `monotone`: whether the loss may never rise.
     - `loss_scale`: |L(w0)|.
     - `tolerance`: rtol, and atol relative to the size of the parameters.
@@ -79,12 +81,14 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     **Result codes:** `dt_min_reached` when the next step is below the resolution of
     time, `max_steps_reached` when the budget is used up.
 
-    **Cost:** one loss for each attempted step, and one more where the balance is off.
+    **Cost:** one loss for each attempted step; one loss and two gradients more where
+    the balance is off, which is rare.
     """
 
     inner: diffrax.PIDController
     loss: Callable[[Any, Any], Scalar] = eqx.field(static=True)
     energy: Callable[[Any], Scalar] = eqx.field(static=True)
+    energy_rate: Callable[[Any, Any, Any], Scalar] = eqx.field(static=True)
     monotone: bool = eqx.field(static=True)
     loss_scale: Scalar
     tolerance: Scalar
@@ -168,10 +172,11 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         finite = trees.all_finite(y1_candidate) & jnp.isfinite(loss)
         refused = kept & finite
         if self.monotone:
-            wrong = self._rises(old.loss, loss) | self._is_off_balance(
-                old.loss, loss, y0, y1_candidate, y_error, args
+            off, looks = self._is_off_balance(
+                old.loss - loss, t1, t1 - t0, (y0, y1_candidate), y_error, args, refused
             )
-            refused = refused & wrong
+            gradients += looks
+            refused = refused & (self._rises(old.loss, loss) | off)
         accepted = kept & finite & ~refused
         t_start = jnp.where(accepted, t1, t0)
         proposed = t_next - jnp.where(kept, t1, t0)
@@ -210,31 +215,32 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return after > before + self._slack(before)
 
     def _is_off_balance(
-        self, before: Scalar, after: Scalar, y0: Any, y1: Any, error: Any, args: Any
-    ) -> Any:
-        dropped = before - after
+        self, dropped: Scalar, t: Any, h: Any, ys: Any, error: Any, args: Any, asked: Any
+    ) -> tuple[Any, Any]:
+        """Whether the energy gained over a step is not the loss dropped; gradients."""
+        y0, y1 = ys
         off = jnp.abs(dropped - (self.energy(y1) - self.energy(y0)))
         share = jnp.minimum(BALANCE_TOLERANCES * self.tolerance, BALANCE_SHARE)
 
         def unexplained() -> Any:
-            # The step's error, scaled to the size that the tolerance allows.
-            scale = jax.tree.map(
-                lambda a, b, e: (
-                    e / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
-                ),
-                y0,
-                y1,
-                error,
-            )
-            size = self.norm(scale)
-            tiny = jnp.finfo(size.dtype).tiny
-            moved = jax.tree.map(
-                lambda y, e: y + e / jnp.maximum(size, tiny), y1, error
-            )
-            return off > _EXPLAINED * jnp.abs(self.loss(moved, args) - after)
+            moved = self._moved(y0, y1, error)
+            loss = jnp.abs(self.loss(moved, args) - self.loss(y1, args))
+            rates = [self.energy_rate(t, y, args) for y in (moved, y1)]
+            explained = loss + h * jnp.abs(rates[0] - rates[1])
+            return off > _EXPLAINED * explained, 2
 
-        suspect = off > share * jnp.abs(dropped) + self._slack(before)
-        return jax.lax.cond(suspect, unexplained, lambda: jnp.asarray(False))
+        suspect = asked & (off > share * jnp.abs(dropped) + self._slack(dropped))
+        return jax.lax.cond(suspect, unexplained, lambda: (jnp.asarray(False), 0))
+
+    def _moved(self, y0: Any, y1: Any, error: Any) -> Any:
+        """The end of a step, moved along its error by as much as the tolerance allows."""
+
+        def scaled(a: Any, b: Any, e: Any) -> Any:
+            return e / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
+
+        size = self.norm(jax.tree.map(scaled, y0, y1, error))
+        size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
+        return jax.tree.map(lambda y, e: y + e / size, y1, error)
 
     def _next_dt(
         self,

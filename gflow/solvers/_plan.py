@@ -66,7 +66,9 @@ class Evaluations:
 def num_evaluations(
     solver: Any, num_attempts: int, gradients: int, products: int
 ) -> Evaluations:
-    """What a solve took of so many attempted steps, and of what its guard was told.
+    """What a solve took of so many attempted steps, with what its guard counted.
+
+    The guard counts its own, and those that a `CountingSolver` tells.
 
     An explicit Runge-Kutta step takes as many gradients as its tableau has stages,
     less one where the last stage is the next step's first. The start takes three: one
@@ -78,5 +80,7 @@ def num_evaluations(
         return Evaluations(None, None)
     tableau: Any = solver.tableau
     if tableau.fsal:
-        return Evaluations(3 + 1 + (tableau.num_stages - 1) * num_attempts, 0)
-    return Evaluations(3 + tableau.num_stages * num_attempts, 0)
+        gradients += 1 + (tableau.num_stages - 1) * num_attempts
+    else:
+        gradients += tableau.num_stages * num_attempts
+    return Evaluations(3 + gradients, products)

@@ -78,6 +78,7 @@ def test_cut_step_is_grown_again_only_if_it_was_accepted(
         inner=controller(diffrax.Tsit5(), tol, tol, jnp.abs),
         loss=lambda y, args: y**2,
         energy=lambda y: 1.0 - y**2,
+        energy_rate=lambda t, y, args: 2 * y**2,
         monotone=True,
         loss_scale=tol,
         tolerance=tol,
