@@ -14,8 +14,9 @@ from .._types import Params, Scalar, ScalarLike
 from ._flat import Matvec, flatten, identity
 
 # A vector of which less than this lies outside of the span of the others is dropped:
-# the error of its image, round-off or worse, would be multiplied by the inverse.
-_DEPENDENT = 1e-3
+# the error of its image would be multiplied by the inverse. That is round-off for a new
+# vector, and what A has changed by for an old one.
+_DEPENDENT_NEW, _DEPENDENT_OLD = 1e-3, 0.1
 
 
 class Deflation(eqx.Module):
@@ -128,7 +129,8 @@ def harvest(
     p = jnp.concatenate([new, known.vectors])
     a = jnp.concatenate([rows(images), known.images])
     metric = jax.vmap(operator.weigh)
-    q, a = _orthonormalize(p, a, metric)
+    least = jnp.full(len(p), _DEPENDENT_OLD).at[: len(new)].set(_DEPENDENT_NEW)
+    q, a = _orthonormalize(p, a, metric, least)
     values, turn, stale = _rayleigh_ritz(metric(q) @ a.T, len(new), len(known.values))
     # The images are made to agree with what symmetry says of them.
     a = a + stale.T @ q
@@ -143,7 +145,10 @@ def harvest(
 
 
 def _orthonormalize(
-    p: Float[Array, "j n"], a: Float[Array, "j n"], metric: Matvec
+    p: Float[Array, "j n"],
+    a: Float[Array, "j n"],
+    metric: Matvec,
+    least: Float[Array, " j"],
 ) -> tuple[Float[Array, "j n"], Float[Array, "j n"]]:
     """Rows of p made orthonormal in order, with images; dependent ones are zero."""
 
@@ -162,7 +167,7 @@ def _orthonormalize(
 
         x, y = jax.lax.fori_loop(0, 2, project, (scale * p[i], scale * a[i]))
         rest = length(x)
-        scale = jnp.where(rest > _DEPENDENT, 1 / jnp.where(rest > 0, rest, 1), 0)
+        scale = jnp.where(rest > least[i], 1 / jnp.where(rest > 0, rest, 1), 0)
         return q.at[i].set(scale * x), b.at[i].set(scale * y)
 
     none = (jnp.zeros_like(p), jnp.zeros_like(a))

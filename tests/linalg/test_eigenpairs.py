@@ -100,6 +100,15 @@ def test_poor_starts_are_completed_by_random_vectors(given: str):
     np.testing.assert_allclose(pairs.values, [3, 3, 3, 2], atol=1e-6)
 
 
+def test_every_start_is_heard():
+    """The first k vectors are pairs already; the fifth is the one that is larger."""
+    matrix = (Q * np.arange(N)) @ Q.T
+    given = jnp.asarray(Q.T[[-2, -3, -4, -5, -1]])
+    pairs = run(jnp.asarray(matrix), given)
+    assert pairs.products == K + 1
+    np.testing.assert_allclose(pairs.values, N - 1 - np.arange(K), rtol=1e-12)
+
+
 def test_a_budget_too_small_is_told():
     """Not converged; the residuals say by how much; pairs not reached have inf."""
     matrix = jnp.asarray((Q * SPECTRA["normal"]) @ Q.T)
