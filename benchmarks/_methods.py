@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
 
-import diffrax
 import jax
 import numpy as np
 from _counting import Count, Counted

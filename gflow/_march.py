@@ -135,7 +135,7 @@ class March:
         return position
 
     def _setting(self, position: Position) -> Setting:
-        return dataclasses.replace(self.setting, solver=position.choice.solver)
+        return self.setting.using(position.choice)
 
     def _stretch(self, position: Position) -> Position:
         position = self._revised(position)

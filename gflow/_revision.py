@@ -7,13 +7,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from . import _trees as trees
 from ._position import Position
 from ._stretch import Checkpoint, Setting, start
 from .linalg import SpectralRadius, spectral_radius
-from .solvers import Auto, Evaluations, GuardState, Look, num_evaluations
+from .solvers import (
+    Auto,
+    Evaluations,
+    GuardState,
+    Look,
+    Probe,
+    num_evaluations,
+)
 
 # Enough to know h rho to the factor of two that a choice turns on.
 _PRODUCTS, _ACCURACY = 6, 0.5
+_STEPS_AHEAD = 4
 
 
 def revised(setting: Setting, t1: float, position: Position) -> Position:
@@ -24,20 +33,20 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
     )
     looks = Evaluations()
 
-    def radius() -> float:
+    def probe() -> Probe:
         nonlocal looks
-        found = _spectral_radius(setting, checkpoint)
-        looks += Evaluations(1, int(found.products))
-        return float(found.lower)
+        radius, roughness = _probe(setting, checkpoint)
+        looks += Evaluations(2, int(radius.products) + 1)
+        return Probe(float(radius.lower), float(roughness))
 
     rtol, dtype = float(setting.rtol), setting.rtol.dtype
-    choice = Auto().revised(position.choice, look, rtol, dtype, radius)
+    choice = Auto().revised(position.choice, look, rtol, dtype, probe)
     position = dataclasses.replace(
         position, choice=choice, earlier=position.earlier + looks
     )
     if choice.solver is setting.solver:
         return position
-    changed = dataclasses.replace(setting, solver=choice.solver)
+    changed = setting.using(choice)
     return dataclasses.replace(
         position,
         checkpoint=restarted(changed, checkpoint, t1),
@@ -47,11 +56,10 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
 
 
 @eqx.filter_jit
-def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius:
-    """That of the flow's Jacobian at a checkpoint, from its velocity."""
+def _probe(setting: Setting, checkpoint: Checkpoint) -> tuple[SpectralRadius, Any]:
+    """Spectral radius of the flow's Jacobian, and roughness, at a checkpoint."""
     t, state = checkpoint.t, checkpoint.state
     terms, flow = setting.flow.terms(setting.static), setting.flow
-    velocity = terms.vf(t, state, setting.problem)
     w = flow.params(state)
 
     def field(w: Any) -> Any:
@@ -61,9 +69,13 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
     def product(direction: Any) -> Any:
         return jax.jvp(field, (w,), (direction,))[1]
 
-    return spectral_radius(
-        product, flow.params(velocity), max_products=_PRODUCTS, rtol=_ACCURACY
-    )
+    velocity = field(w)
+    ahead = _STEPS_AHEAD * checkpoint.controller_state.dt
+    there = field(jax.tree.map(lambda x, v: x + ahead * v, w, velocity))
+    turned = jax.tree.map(lambda x: ahead * x, product(velocity))
+    beyond = jax.tree.map(lambda a, b, c: a - b - c, there, velocity, turned)
+    radius = spectral_radius(product, velocity, max_products=_PRODUCTS, rtol=_ACCURACY)
+    return radius, trees.norm(beyond) / trees.norm(turned)
 
 
 def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:

@@ -1,5 +1,6 @@
 """One compiled stretch of a flow: from a checkpoint to the next."""
 
+import dataclasses
 from typing import Any
 
 import diffrax
@@ -12,7 +13,7 @@ from . import _trees as trees
 from ._types import Params
 from .flows import Flow
 from .problem import Problem
-from .solvers import CountingSolver, Guard, GuardState, Reporting, controller
+from .solvers import Choice, CountingSolver, Guard, GuardState, Reporting, controller
 from .trajectory import Watch
 
 # Bisection is to end when the interval is down to the resolution of time. optimistix
@@ -46,6 +47,11 @@ class Setting(eqx.Module):
     loss_scale: Any
     tolerance: Any
     watch: Watch
+
+    def using(self, choice: Choice) -> "Setting":
+        """The same with the solver chosen."""
+        rtol = jnp.maximum(self.rtol, choice.least_rtol).astype(self.rtol.dtype)
+        return dataclasses.replace(self, solver=choice.solver, rtol=rtol)
 
     @property
     def reporting_solver(self) -> Any:

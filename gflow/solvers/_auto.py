@@ -25,6 +25,11 @@ _GRADIENTS_A_STEP = 6
 # How many times dearer the explicit way must look before it is left. The forecast is
 # crude, and the more so the earlier it is made.
 _MARGINS, _MARGIN = {16: 8.0, 32: 4.0}, 2.0
+# Over four steps a smooth field changes by what its derivative says, give or take as
+# much; across a kink by many times that.
+_ROUGH = 5.0
+# Through kinks that are not declared nothing is gained by a tolerance below this.
+_ROUGH_RTOL = 1e-3
 # A solver that has more than this share of so many attempts rejected does not fit.
 _TRIAL, _FAILING = 64, 0.5
 
@@ -45,13 +50,30 @@ class Look:
 
 
 @dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a look at the field costs gradients and products to know.
+
+    - `rho`: spectral radius of the flow's Jacobian, from below.
+    - `roughness`: ‖f(w + 4h f) - f(w) - 4h J f‖/‖4h J f‖, less than about 1 where the
+        field f is smooth over four steps.
+    """
+
+    rho: float
+    roughness: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
-    """The solver in use, its reason, and when to judge it again (None: never)."""
+    """The solver in use, its reason, and when to judge it again (None: never).
+
+    `least_rtol` is the tightest tolerance that it is run at.
+    """
 
     solver: Any
     plan: Plan
     next_look: int | None = None
     last: Look | None = None
+    least_rtol: float = 0.0
 
 
 class Auto(eqx.Module):
@@ -64,6 +86,7 @@ class Auto(eqx.Module):
     | forecast dear and h ρ ≥ 1.5, float64 | BDF | steps held by stability alone |
     | the same, float32 | RKC | Newton's products drown in round-off |
     | BDF with half of its steps rejected | RKC | no linear solve that could fail |
+    | forecast dear, h ρ < 1.5, f jumps over 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
 
     The forecast takes the size of the step as a power of t, fitted between looks: a
     sharpness that falls (cross-entropy) lets the steps grow, one that rises
@@ -71,7 +94,8 @@ class Auto(eqx.Module):
     doubling. "Dear" is 8 times what BDF takes for a whole flow at the first look, 4 at
     the second, 2 later.
 
-    **Cost:** none where the forecast is cheap; else a spectral radius a look.
+    **Cost:** none where the forecast is cheap; else two gradients and up to six
+    Hessian-vector products a look.
     """
 
     def first(self) -> Choice:
@@ -85,7 +109,7 @@ class Auto(eqx.Module):
         look: Look,
         rtol: float,
         dtype: Any,
-        spectral_radius: Callable[[], float],
+        probe: Callable[[], Probe],
     ) -> Choice:
         """The choice after a look; its `solver` is the same object if it stays."""
         again = dataclasses.replace(choice, next_look=2 * look.num_attempts, last=look)
@@ -95,16 +119,19 @@ class Auto(eqx.Module):
         implicit = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < _MARGINS.get(look.num_attempts, _MARGIN) * implicit:
             return again
-        rho = spectral_radius()
-        if not look.h * rho >= _AT_STABILITY:
-            return again
-        is_double = np.dtype(dtype) == np.float64
-        solver = BDF() if is_double else RKC()
-        reason = (
-            f"stiff from t = {look.t:.3g} (h rho = {look.h * rho:.2g}, "
-            f"{explicit:.2g} gradients ahead)"
-        )
-        return _changed(again, solver, reason)
+        found = probe()
+        if look.h * found.rho >= _AT_STABILITY:
+            reason = (
+                f"stiff from t = {look.t:.3g} (h rho = {look.h * found.rho:.2g}, "
+                f"{explicit:.2g} gradients ahead)"
+            )
+            is_double = np.dtype(dtype) == np.float64
+            return _changed(again, BDF() if is_double else RKC(), reason)
+        if found.roughness > _ROUGH:
+            reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
+            rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)
+            return _changed(rough, diffrax.Bosh3(), reason)
+        return again
 
     def _on_trial(self, choice: Choice, last: Look | None, look: Look) -> Choice:
         assert last is not None

@@ -154,7 +154,11 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
                 history, bdf, guess, psi, weights, num, self.num_secants
             )
         solution = finder.solve(
-            equation, guess, bdf.constants[1] / jnp.clip(size(guess - flat[:num]), 1e-9, 1), state.rate, state.preconditioner
+            equation,
+            guess,
+            bdf.constants[1] / jnp.clip(size(guess - flat[:num]), 1e-9, 1),
+            state.rate,
+            state.preconditioner,
         )
         w = solution.w
         slope = (w - equation.psi) / bdf.gamma

@@ -215,7 +215,14 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return after > before + self._slack(before)
 
     def _is_off_balance(
-        self, dropped: Scalar, t: Any, h: Any, ys: Any, error: Any, args: Any, asked: Any
+        self,
+        dropped: Scalar,
+        t: Any,
+        h: Any,
+        ys: Any,
+        error: Any,
+        args: Any,
+        asked: Any,
     ) -> tuple[Any, Any]:
         """Whether the energy gained over a step is not the loss dropped; gradients."""
         y0, y1 = ys
@@ -233,7 +240,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return jax.lax.cond(suspect, unexplained, lambda: (jnp.asarray(False), 0))
 
     def _moved(self, y0: Any, y1: Any, error: Any) -> Any:
-        """The end of a step, moved along its error by as much as the tolerance allows."""
+        """The end of a step, moved along its error as far as the tolerance allows."""
 
         def scaled(a: Any, b: Any, e: Any) -> Any:
             return e / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))

@@ -312,5 +312,3 @@ class NewtonKrylov(eqx.Module):
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
-
-

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _trees as trees
 from ._rock4_coefficients import table
 from ._stabilized import StabilizedSolver, Sweep
 
@@ -75,8 +74,8 @@ class ROCK4(StabilizedSolver):
         kinds = {np.dtype(x.dtype).name for x in jax.tree.leaves(y)}
         if kinds != {"float64"}:
             raise ValueError(
-                f"ROCK4 needs float64, but the state is {', '.join(sorted(kinds))}: its "
-                "round-off grows like (h rho)^4. Use RKC, or float64 "
+                f"ROCK4 needs float64, but the state is {', '.join(sorted(kinds))}: "
+                "its round-off grows like (h rho)^4. Use RKC, or float64 "
                 '(jax.config.update("jax_enable_x64", True) before any array is made).'
             )
 

@@ -183,7 +183,7 @@ def finish(row: Recurrence) -> Finish:
 
 
 def _moments(g: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Step 1, one tree after the other: K_i has weights of Π over branches of g + ..."""
+    """Step 1, a tree after the other: K_i has weights of Π over branches of g + ..."""
     t, tt, ttt, chain = g[:4]
     rest = 1 / np.array([1, 2, 3, 6, 4, 8, 12, 24]) - g
     m1 = rest[0]
