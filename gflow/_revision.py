@@ -21,7 +21,7 @@ from .solvers import (
 )
 
 # Enough to know h rho to the factor of two that a choice turns on.
-_PRODUCTS, _ACCURACY = 6, 0.5
+_PRODUCTS, _ACCURACY = 4, 0.5
 _STEPS_AHEAD = 4
 
 
@@ -33,12 +33,18 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
     )
     looks = Evaluations()
 
-    def probe() -> Probe:
+    def radius() -> float:
         nonlocal looks
-        radius, roughness = _probe(setting, checkpoint)
-        looks += Evaluations(2, int(radius.products) + 1)
-        return Probe(float(radius.lower), float(roughness))
+        found = _spectral_radius(setting, checkpoint)
+        looks += Evaluations(1, int(found.products))
+        return float(found.lower)
 
+    def roughness() -> float:
+        nonlocal looks
+        looks += Evaluations(2, 1)
+        return float(_roughness(setting, checkpoint))
+
+    probe = Probe(radius, roughness)
     rtol, dtype = float(setting.rtol), setting.rtol.dtype
     choice = Auto().revised(position.choice, look, rtol, dtype, probe)
     position = dataclasses.replace(
@@ -55,27 +61,40 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
     )
 
 
-@eqx.filter_jit
-def _probe(setting: Setting, checkpoint: Checkpoint) -> tuple[SpectralRadius, Any]:
-    """Spectral radius of the flow's Jacobian, and roughness, at a checkpoint."""
+def _field(setting: Setting, checkpoint: Checkpoint) -> tuple[Any, Any]:
+    """The parameters, and the velocity as a function of them alone."""
     t, state = checkpoint.t, checkpoint.state
     terms, flow = setting.flow.terms(setting.static), setting.flow
-    w = flow.params(state)
 
     def field(w: Any) -> Any:
         moved = eqx.tree_at(flow.params, state, w)
         return flow.params(terms.vf(t, moved, setting.problem))
 
+    return flow.params(state), field
+
+
+@eqx.filter_jit
+def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius:
+    """That of the velocity's derivative, searched for from the velocity."""
+    w, field = _field(setting, checkpoint)
+
     def product(direction: Any) -> Any:
         return jax.jvp(field, (w,), (direction,))[1]
 
+    return spectral_radius(product, field(w), max_products=_PRODUCTS, rtol=_ACCURACY)
+
+
+@eqx.filter_jit
+def _roughness(setting: Setting, checkpoint: Checkpoint) -> Any:
+    """How far the velocity, some steps ahead, is from where its derivative points."""
+    w, field = _field(setting, checkpoint)
     velocity = field(w)
     ahead = _STEPS_AHEAD * checkpoint.controller_state.dt
-    there = field(jax.tree.map(lambda x, v: x + ahead * v, w, velocity))
-    turned = jax.tree.map(lambda x: ahead * x, product(velocity))
+    way = jax.tree.map(lambda v: ahead * v, velocity)
+    there = field(jax.tree.map(jnp.add, w, way))
+    turned = jax.jvp(field, (w,), (way,))[1]
     beyond = jax.tree.map(lambda a, b, c: a - b - c, there, velocity, turned)
-    radius = spectral_radius(product, velocity, max_products=_PRODUCTS, rtol=_ACCURACY)
-    return radius, trees.norm(beyond) / trees.norm(turned)
+    return trees.norm(beyond) / trees.norm(turned)
 
 
 def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:

@@ -51,15 +51,15 @@ class Look:
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What a look at the field costs gradients and products to know.
+    """What it costs gradients and products to know of the field f at a look.
 
-    - `rho`: spectral radius of the flow's Jacobian, from below.
-    - `roughness`: ‖f(w + 4h f) - f(w) - 4h J f‖/‖4h J f‖, less than about 1 where the
-        field f is smooth over four steps.
+    - `spectral_radius`: of the flow's Jacobian J, from below.
+    - `roughness`: ‖f(w + 4h f) - f(w) - 4h J f‖/‖4h J f‖, less than about 1 where f is
+        smooth over four steps.
     """
 
-    rho: float
-    roughness: float
+    spectral_radius: Callable[[], float]
+    roughness: Callable[[], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Auto(eqx.Module):
     doubling. "Dear" is 8 times what BDF takes for a whole flow at the first look, 4 at
     the second, 2 later.
 
-    **Cost:** none where the forecast is cheap; else two gradients and up to six
-    Hessian-vector products a look.
+    **Cost:** none where the forecast is cheap; else a gradient and up to four
+    Hessian-vector products a look, and two gradients and a product more if h ρ < 1.5.
     """
 
     def first(self) -> Choice:
@@ -109,7 +109,7 @@ class Auto(eqx.Module):
         look: Look,
         rtol: float,
         dtype: Any,
-        probe: Callable[[], Probe],
+        probe: Probe,
     ) -> Choice:
         """The choice after a look; its `solver` is the same object if it stays."""
         again = dataclasses.replace(choice, next_look=2 * look.num_attempts, last=look)
@@ -119,15 +119,15 @@ class Auto(eqx.Module):
         implicit = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < _MARGINS.get(look.num_attempts, _MARGIN) * implicit:
             return again
-        found = probe()
-        if look.h * found.rho >= _AT_STABILITY:
+        held = look.h * probe.spectral_radius()
+        if held >= _AT_STABILITY:
+            is_double = np.dtype(dtype) == np.float64
             reason = (
-                f"stiff from t = {look.t:.3g} (h rho = {look.h * found.rho:.2g}, "
+                f"stiff from t = {look.t:.3g} (h rho = {held:.2g}, "
                 f"{explicit:.2g} gradients ahead)"
             )
-            is_double = np.dtype(dtype) == np.float64
             return _changed(again, BDF() if is_double else RKC(), reason)
-        if found.roughness > _ROUGH:
+        if probe.roughness() > _ROUGH:
             reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
             rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)
             return _changed(rough, diffrax.Bosh3(), reason)
