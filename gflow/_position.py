@@ -109,7 +109,7 @@ def _full(setting: Setting, checkpoint: Checkpoint) -> Params:
 
 
 def _cause_of_underflow(setting: Setting, position: Position) -> End:
-    """Why no step is short enough: tell the five causes apart."""
+    """Why no step is short enough: tell the six causes apart."""
     checkpoint = position.checkpoint
     params = setting.flow.params(checkpoint.state)
     velocity = setting.velocity(checkpoint.t, checkpoint.state)
@@ -124,6 +124,8 @@ def _cause_of_underflow(setting: Setting, position: Position) -> End:
         return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
     if not checkpoint.controller_state.was_finite:
         return Outcome.nonfinite_state, detail
+    if checkpoint.controller_state.was_off_balance:
+        return Outcome.unbalanced, detail
     if checkpoint.controller_state.was_refused:
         return Outcome.ascent, detail
     return Outcome.step_underflow, detail

@@ -53,6 +53,7 @@ class GuardState(eqx.Module):
     # The cause of the last rejection.
     was_finite: Bool[Array, ""]
     was_refused: Bool[Array, ""]
+    was_off_balance: Bool[Array, ""]
 
 
 class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
@@ -143,6 +144,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             brake=zero,
             was_finite=true,
             was_refused=~true,
+            was_off_balance=~true,
         )
         return t0 + dt, state
 
@@ -170,13 +172,14 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         )
         loss = self.loss(y1_candidate, args).astype(old.loss.dtype)
         finite = trees.all_finite(y1_candidate) & jnp.isfinite(loss)
-        refused = kept & finite
+        refused = off = jnp.asarray(False)
         if self.monotone:
+            asked = kept & finite
             off, looks = self._is_off_balance(
-                old.loss - loss, t1, t1 - t0, (y0, y1_candidate), y_error, args, refused
+                old.loss - loss, t1, t1 - t0, (y0, y1_candidate), y_error, args, asked
             )
             gradients += looks
-            refused = refused & (self._rises(old.loss, loss) | off)
+            refused = asked & (self._rises(old.loss, loss) | off)
         accepted = kept & finite & ~refused
         t_start = jnp.where(accepted, t1, t0)
         proposed = t_next - jnp.where(kept, t1, t0)
@@ -197,6 +200,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             brake=jnp.where(refused, _BRAKED_STEPS, brake),
             was_finite=jnp.where(accepted, old.was_finite, finite),
             was_refused=jnp.where(accepted, old.was_refused, refused),
+            was_off_balance=jnp.where(accepted, old.was_off_balance, off),
         )
         return (
             accepted,

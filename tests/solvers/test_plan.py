@@ -9,7 +9,7 @@ import pytest
 from closed_forms import closed_form
 
 import gflow as gf
-from gflow.solvers import choose, num_evaluations
+from gflow.solvers import Auto, Evaluations, choose, num_evaluations
 
 
 class _Counter:
@@ -75,18 +75,20 @@ def test_gradients_are_counted_as_they_are_taken(solver: Any) -> None:
 
 
 def test_default_is_told_with_its_reason() -> None:
-    """Tsit5 without a choice; a caller's choice is called that."""
-    solver, plan = choose(None)
-    assert isinstance(solver, diffrax.Tsit5)
-    assert plan.solver == "Tsit5"
-    assert "default" in plan.reason
-    assert choose(diffrax.Bosh3())[1].reason == "chosen by the caller"
+    """Auto begins with Tsit5; a caller's choice is called that, and stays."""
+    first = choose(Auto())
+    assert isinstance(first.solver, diffrax.Tsit5)
+    assert "Auto" in first.plan.reason
+    assert first.next_look is not None
+    own = choose(diffrax.Bosh3())
+    assert own.plan.reason == "chosen by the caller"
+    assert own.next_look is None
 
 
 def test_a_solver_without_an_error_estimate_doubles_its_steps() -> None:
     """Euler alone cannot be adapted; in HalfSolver it can, and is not counted."""
-    solver, plan = choose(diffrax.Euler())
-    assert isinstance(solver, diffrax.HalfSolver)
-    assert plan.solver == "HalfSolver(Euler)"
-    assert num_evaluations(solver, _guard_state()) == (None, None)
-    assert num_evaluations(diffrax.Kvaerno5(), _guard_state()) == (None, None)
+    choice = choose(diffrax.Euler())
+    assert isinstance(choice.solver, diffrax.HalfSolver)
+    assert choice.plan.solver == "HalfSolver(Euler)"
+    for solver in (choice.solver, diffrax.Kvaerno5()):
+        assert num_evaluations(solver, 10, 0, 0) == Evaluations(None, None)
