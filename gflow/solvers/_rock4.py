@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _trees as trees
 from ._rock4_coefficients import table
 from ._stabilized import StabilizedSolver, Sweep
 
@@ -36,13 +35,14 @@ class ROCK4(StabilizedSolver):
     **Raises:** `ValueError` for a state that is not float64.
 
     **Cost:** s evaluations a step, rejected or not; one at the start; about two
-    products every 25 accepted steps, and up to 30 at the first. Memory: 15 vectors.
+    products every 25 accepted steps, and up to 30 at the first. Memory: 18 vectors.
 
-    **Differs from the source:** the coefficients are computed afresh, from slightly
-    other weights, and the finishing method and the error estimate are others: the
-    estimate leaves out the field at the end of the step, so that it stays bounded on
-    stiff modes, and it is at least the true error on every linear problem with a
-    negative real spectrum.
+    **Differs from the source:** the coefficients are computed afresh, with slightly
+    other weights. The finishing method and the error estimate are others: the estimate
+    leaves out the field at the ends of the step, so it stays bounded on stiff modes
+    and is the true error there. On linear problems with a negative real spectrum its
+    mean square over a band of modes is 0.75 to 9 times the error's, and 70 times for
+    slow modes; on a single mode near a zero of R it can fall short.
 
     **References:** Abdulle (2002), Fourth order Chebyshev methods with recurrence
     relation; Hairer, Lubich and Wanner (2006), section III.1, composing B-series.
@@ -75,8 +75,8 @@ class ROCK4(StabilizedSolver):
         kinds = {np.dtype(x.dtype).name for x in jax.tree.leaves(y)}
         if kinds != {"float64"}:
             raise ValueError(
-                f"ROCK4 needs float64, but the state is {', '.join(sorted(kinds))}: its "
-                "round-off grows like (h rho)^4. Use RKC, or float64 "
+                f"ROCK4 needs float64, but the state is {', '.join(sorted(kinds))}: "
+                "its round-off grows like (h rho)^4. Use RKC, or float64 "
                 '(jax.config.update("jax_enable_x64", True) before any array is made).'
             )
 
