@@ -41,8 +41,8 @@ class ROCK4(StabilizedSolver):
     other weights. The finishing method and the error estimate are others: the estimate
     leaves out the field at the ends of the step, so it stays bounded on stiff modes
     and is the true error there. On linear problems with a negative real spectrum its
-    mean square over a band of modes is 0.75 to 9 times the error's, and 70 times for
-    slow modes; on a single mode near a zero of R it can fall short.
+    root mean square over a band of modes is 0.87 to 4 times the error's, more for slow
+    modes; on a single mode near a zero of R it can fall short.
 
     **References:** Abdulle (2002), Fourth order Chebyshev methods with recurrence
     relation; Hairer, Lubich and Wanner (2006), section III.1, composing B-series.

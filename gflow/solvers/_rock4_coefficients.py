@@ -183,7 +183,7 @@ def finish(row: Recurrence) -> Finish:
 
 
 def _moments(g: np.ndarray) -> np.ndarray:
-    """Step 1, tree by tree, with the weights of each K_i written out in g, c, u, q, v."""
+    """Step 1, tree by tree, the weights of each K_i written out in g, c, u, q, v."""
     t, tt, ttt, chain = g[:4]
     rest = 1 / np.array([1, 2, 3, 6, 4, 8, 12, 24]) - g
     m1 = rest[0]

@@ -110,6 +110,7 @@ def test_float32_throughout() -> None:
         stepsize_controller=diffrax.PIDController(rtol=1e-3, atol=1e-5),
         adjoint=diffrax.ForwardMode(),
     )
+    assert solution.ys is not None
     assert {x.dtype.name for x in jax.tree.leaves(solution.ys)} == {"float32"}
     exact = np.exp(-np.geomspace(1, 1e4, 20))
     np.testing.assert_allclose(solution.ys[0][0], exact, atol=3e-3)

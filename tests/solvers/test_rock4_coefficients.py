@@ -178,7 +178,8 @@ def test_the_smallest_method_in_closed_form() -> None:
     theta = np.linspace(0, np.pi, 20001)
     xi = 25 * (1 - np.cos(theta))
     w = ((xi - p) ** 2 + q**2) * ((xi - p2) ** 2 + q2**2)
-    alpha = np.trapezoid(np.cos(theta) * w**2, theta) / np.trapezoid(w**2, theta)
+    x = np.cos(theta)
+    alpha = float(np.trapezoid(x * w**2, theta) / np.trapezoid(w**2, theta))
     mu = (scale / 25) / (1 - 1 / 25 - alpha)
     np.testing.assert_allclose(recurrence(5).mu, [mu], rtol=1e-9)
 

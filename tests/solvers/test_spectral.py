@@ -57,7 +57,7 @@ def test_a_growing_radius_is_followed() -> None:
         state, _ = refresh(lambda y: -rates * y, y, -rates * y, state, h, exact=False)
         return advance(state, h), jnp.max(rates)
 
-    state = begin(-base * y)
+    state, truth = begin(-base * y), 0.0
     for k in range(100):
         state, truth = estimate(state, float(k))
         assert float(state.rho) > 0.6 * float(truth)

@@ -100,15 +100,11 @@ def test_error_follows_the_tolerance(solver: Any) -> None:
     y0 = jnp.array([1.5, 1.0])
     scale = 1.0 if solver.order(None) == 2 else 0.1
     rtols = scale * np.array([1e-3, 1e-4, 1e-5, 1e-6])
-    solve = jax.jit(lambda tol: _solve(solver, field, y0, 2.0, tol, tol).ys[0])
-    errors = [np.abs(np.asarray(solve(tol)) - exact).max() for tol in rtols]
+    solve = jax.jit(lambda tol: _solve(solver, field, y0, 2.0, tol, tol).ys)
+    errors = [np.abs(np.asarray(solve(tol))[0] - exact).max() for tol in rtols]
     slope = np.polyfit(np.log(rtols), np.log(errors), 1)[0]
     assert 0.8 < slope < 1.2
     assert errors[-1] < 30 * rtols[-1]
-
-
-def _decay(t: Any, y: Any, rates: Any) -> Any:
-    return -rates * y
 
 
 @functools.cache
@@ -258,7 +254,7 @@ def test_saved_points_and_events_lie_on_the_flow(solver: Any) -> None:
         optx.Bisection(rtol=1e-10, atol=1e-10),
         direction=True,
     )
-    ts = np.linspace(0.05, 0.75, 29)
+    ts = jnp.linspace(0.05, 0.75, 29)
     solution = _solve(
         solver,
         field,
@@ -271,6 +267,8 @@ def test_saved_points_and_events_lie_on_the_flow(solver: Any) -> None:
         ),
         event=event,
     )
+    assert solution.ys is not None
+    assert solution.ts is not None
     saved, last = solution.ys
     np.testing.assert_allclose(saved[0], np.tan(ts), rtol=0, atol=5e-5)
     np.testing.assert_allclose(solution.ts[1], [np.pi / 4], atol=5e-5)
