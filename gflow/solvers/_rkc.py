@@ -34,7 +34,7 @@ class RKC(StabilizedSolver):
     - `max_stages`: a step that needs more is rejected unmade.
 
     **Cost:** s evaluations a step, rejected or not; one at the start; about two
-    products every 25 accepted steps, and up to 30 at the first. Memory: 10 vectors.
+    products every 25 accepted steps, and up to 30 at the first. Memory: 12 vectors.
 
     **Differs from the source:** ρ comes from a vector kept along the run.
 

@@ -35,13 +35,14 @@ class ROCK4(StabilizedSolver):
     **Raises:** `ValueError` for a state that is not float64.
 
     **Cost:** s evaluations a step, rejected or not; one at the start; about two
-    products every 25 accepted steps, and up to 30 at the first. Memory: 15 vectors.
+    products every 25 accepted steps, and up to 30 at the first. Memory: 18 vectors.
 
-    **Differs from the source:** the coefficients are computed afresh, from slightly
-    other weights, and the finishing method and the error estimate are others: the
-    estimate leaves out the field at the end of the step, so that it stays bounded on
-    stiff modes, and it is at least the true error on every linear problem with a
-    negative real spectrum.
+    **Differs from the source:** the coefficients are computed afresh, with slightly
+    other weights. The finishing method and the error estimate are others: the estimate
+    leaves out the field at the ends of the step, so it stays bounded on stiff modes
+    and is the true error there. On linear problems with a negative real spectrum its
+    root mean square over a band of modes is 0.87 to 4 times the error's, more for slow
+    modes; on a single mode near a zero of R it can fall short.
 
     **References:** Abdulle (2002), Fourth order Chebyshev methods with recurrence
     relation; Hairer, Lubich and Wanner (2006), section III.1, composing B-series.

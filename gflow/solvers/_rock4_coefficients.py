@@ -182,8 +182,8 @@ def finish(row: Recurrence) -> Finish:
     return Finish(a, b, e * b[3] / e[4] if len(weights) > 2 else e)
 
 
-def _moments(g: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Step 1, a tree after the other: K_i has weights of Π over branches of g + ..."""
+def _moments(g: np.ndarray) -> np.ndarray:
+    """Step 1, tree by tree, the weights of each K_i written out in g, c, u, q, v."""
     t, tt, ttt, chain = g[:4]
     rest = 1 / np.array([1, 2, 3, 6, 4, 8, 12, 24]) - g
     m1 = rest[0]
@@ -194,7 +194,7 @@ def _moments(g: np.ndarray) -> tuple[np.ndarray, ...]:
     mcu = rest[5] - t * tt * m1 - (t**2 + tt) * m2 - t * m3 - t * mu
     mq = rest[6] - ttt * m1 - t**2 * m2 - 2 * t * mu
     mv = rest[7] - chain * m1 - tt * m2 - t * mu
-    return m1, m2, m3, mu, m5, mcu, mq, mv
+    return np.array([m1, m2, m3, mu, m5, mcu, mq, mv])
 
 
 def _estimate(

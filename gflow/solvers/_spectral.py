@@ -17,8 +17,8 @@ Field = Callable[[Any], Any]
 # The power method stops when two estimates agree to this, and after so many products:
 # from a slope, which holds many modes, and from the vector of the last estimate.
 _AGREEMENT, _COLD_PRODUCTS, _WARM_PRODUCTS = 0.01, 30, 8
-# An eigenvalue that overtakes the one that is followed must be seen: a part of the
-# slope, in which a mode that has begun to grow shows first, is mixed into the start.
+# A part of the slope, in which a mode that has begun to grow shows first, is mixed into
+# the second vector.
 _MIXED = 0.1
 # Accepted steps between estimates: the least, and the most. In between the interval
 # doubles when the radius moved by less than _CALM, and halves beyond _MOVING.
@@ -32,8 +32,10 @@ class SpectralState(eqx.Module):
     """The last estimate of the spectral radius ρ, and how long to trust it."""
 
     rho: Float[Array, ""]
-    # Where the power method ended; a unit vector.
+    # Where the power method ended, and the same in what is orthogonal to that: the mode
+    # that may overtake. Unit vectors.
     vector: Any
+    second: Any
     # Accepted steps since the estimate, and to the next.
     age: Int[Array, ""]
     interval: Int[Array, ""]
@@ -45,7 +47,7 @@ def begin(slope: Any) -> SpectralState:
     """Nothing known yet: the first step is to estimate."""
     zero = jnp.zeros((), jnp.int32)
     real = jnp.zeros((), trees.dtype(slope))
-    return SpectralState(real, slope, zero, zero, real)
+    return SpectralState(real, slope, slope, zero, zero, real)
 
 
 def advance(state: SpectralState, h: Any) -> SpectralState:
@@ -64,15 +66,18 @@ def refresh(
     discards the solver's state.)
 
     The method is the nonlinear power method with Jacobian-vector products by
-    differences of the field or by automatic differentiation. Leaves that the field
-    does not read (quadratures) are left out: their columns of J are zero.
+    differences of the field or by automatic differentiation. Once it has settled, one
+    product goes to a second vector, orthogonal to the first: if that grows more, the
+    two change places, and the method goes on. A lone vector would stay with its mode
+    long after another has overtaken it. Leaves that the field does not read
+    (quadratures) are left out: their columns of J are zero.
 
     **Arguments:**
 
     - `slope`: field(y).
     - `exact`: products by `jax.jvp` instead of differences.
 
-    **Cost:** none if it is not time; about 2 products from the last vector, and up to
+    **Cost:** none if it is not time; about 2 products from the last vectors, and up to
     30 the first time.
 
     **References:** Sommeijer, Shampine and Verwer (1998), section 2.2.
@@ -80,34 +85,52 @@ def refresh(
     cold = state.interval == 0
     due = (state.age >= state.interval) | (jnp.abs(h) < _CUT * jnp.abs(state.h))
     read = _read_leaves(field, y)
-    slope_unit, _ = _unit(_only(slope, read))
-    start = _axpy(jnp.where(cold, 0, 1), state.vector, _MIXED, slope_unit)
-    start, length = _unit(_only(start, read))
-    # At a point of rest the slope says nothing; any vector without symmetries will do.
-    some, _ = _unit(_only(_pseudo_random(y), read))
-    start = jax.tree.map(lambda a, b: jnp.where(length > 0, a, b), start, some)
+    first, second = _start(state, y, slope, read)
     most = jnp.where(cold, _COLD_PRODUCTS, _WARM_PRODUCTS)
     product = _product(field, y, slope, exact)
 
     def body(carry: Any) -> Any:
-        vector, rho, count, _ = carry
-        image = _only(product(vector), read)
+        first, second, rho, count, settled, _ = carry
+        image = _only(product(_where(settled, second, first)), read)
+        image = _axpy(
+            1, image, jnp.where(settled, -trees.inner(first, image), 0), first
+        )
         image, new = _unit(image)
         sound = jnp.isfinite(new) & (new > 0)
-        vector = jax.tree.map(lambda a, b: jnp.where(sound, a, b), image, vector)
-        done = ~sound | (jnp.abs(new - rho) <= _AGREEMENT * new)
-        return vector, jnp.where(sound, new, rho), count + 1, done
+        overtaken = settled & sound & (new > rho)
+        # The image replaces the vector that it is the image of; then they may swap.
+        first, second = (
+            _where(settled & ~overtaken | ~sound, first, image),
+            _where(overtaken, first, _where(settled & sound, image, second)),
+        )
+        agrees = ~sound | (jnp.abs(new - rho) <= _AGREEMENT * new)
+        rho = jnp.where(sound & (overtaken | ~settled), new, rho)
+        return first, second, rho, count + 1, ~settled & agrees, settled & ~overtaken
 
     def going(carry: Any) -> Any:
-        _, _, count, done = carry
+        *_, count, _, done = carry
         return due & ~done & (count < most)
 
-    zero = jnp.zeros((), jnp.int32)
-    carry = (start, state.rho, zero, jnp.asarray(False))
-    vector, rho, count, _ = jax.lax.while_loop(going, body, carry)
-    new = SpectralState(rho, vector, zero, _interval(state, rho), state.h)
-    state = jax.tree.map(lambda a, b: jnp.where(due, a, b), new, state)
+    zero, false = jnp.zeros((), jnp.int32), jnp.asarray(False)
+    carry = (first, second, state.rho, zero, false, false)
+    first, second, rho, count, *_ = jax.lax.while_loop(going, body, carry)
+    new = SpectralState(rho, first, second, zero, _interval(state, rho), state.h)
+    state = _where(due, new, state)
     return state, Work(zero, count) if exact else Work(count, zero)
+
+
+def _start(
+    state: SpectralState, y: Any, slope: Any, read: list[bool]
+) -> tuple[Any, Any]:
+    """The two vectors to begin with: of the last estimate, or from the slope."""
+    cold = state.interval == 0
+    unit, length = _unit(_only(slope, read))
+    # At a point of rest the slope says nothing; any vector without symmetries will do.
+    some, _ = _unit(_only(_pseudo_random(y), read))
+    first = _where(cold, _where(length > 0, unit, some), state.vector)
+    second = _where(cold, some, _axpy(1, state.second, _MIXED, unit))
+    second = _axpy(1, second, -trees.inner(first, second), first)
+    return first, _unit(second)[0]
 
 
 def _interval(state: SpectralState, rho: Any) -> Any:
@@ -148,6 +171,10 @@ def _only(v: Any, read: list[bool]) -> Any:
     leaves, structure = jax.tree.flatten(v)
     kept = [x if r else jnp.zeros_like(x) for x, r in zip(leaves, read, strict=True)]
     return jax.tree.unflatten(structure, kept)
+
+
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
 def _axpy(a: Any, x: Any, b: Any, y: Any) -> Any:
