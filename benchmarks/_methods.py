@@ -180,7 +180,7 @@ def scipy_method(
                 **options,
             )
             steps = len(solution.t) - 1
-            status = "ok" if solution.success else solution.message
+            status = "ok" if solution.success else str(solution.message)
             w = solution.y[:, -1] if solution.success else w
         except TooSlow:
             pass

@@ -1,7 +1,7 @@
 """What does an error cost, by solvers made for gradient flow and by their peers?
 
     python benchmarks/work_precision.py                    everything: hours
-    python benchmarks/work_precision.py --problems P1 P6 --solvers BDF "CVODE products"
+    python benchmarks/work_precision.py --problems P1 P6 --solvers BDF Tsit5
     python benchmarks/work_precision.py --small            a smoke run: minutes
     python benchmarks/work_precision.py --report           from what was measured
 
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
+from _methods import Method
 from _problems import PROBLEMS, Case
 from _records import Record, append, read
 from _references import digest, referenced
@@ -48,8 +49,7 @@ def ladder(
             return
 
 
-def _measured(case: Case, mark: str, name: str, method: object, knob: float) -> Record:
-    assert callable(method)
+def _measured(case: Case, mark: str, name: str, method: Method, knob: float) -> Record:
     solved = method(knob)
     error = case.error(solved.w) if solved.status == "ok" else math.inf
     return Record(
