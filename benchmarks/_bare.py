@@ -30,9 +30,7 @@ def bare(case: Case, solver: Any, limit: float = float("inf")) -> Method:
     clock = time.perf_counter()
     _solve(dataclasses.replace(case, t1=_INSTANT * case.t1), solver, 1e-3, _LONGEST)
     compile_seconds = time.perf_counter() - clock
-    clock = time.perf_counter()
-    steps = _solve(case, solver, 1e-3, _PROBE_STEPS).steps
-    pace = (time.perf_counter() - clock) / steps
+    pace = min(_seconds_a_step(case, solver) for _ in range(3))
     longest = int(min(limit / pace, _LONGEST))
 
     def solve(rtol: float) -> Solved:
@@ -52,6 +50,12 @@ def bare(case: Case, solver: Any, limit: float = float("inf")) -> Method:
         )
 
     return solve
+
+
+def _seconds_a_step(case: Case, solver: Any) -> float:
+    clock = time.perf_counter()
+    steps = _solve(case, solver, 1e-3, _PROBE_STEPS).steps
+    return (time.perf_counter() - clock) / steps
 
 
 def _solve(case: Case, solver: Any, rtol: float, longest: int) -> Solved:

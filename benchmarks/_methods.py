@@ -102,7 +102,7 @@ def flow(
             stats["num_gradients"],
             stats["num_steps"],
             products=stats["num_hvps"] or 0,
-            status=_STATUS.get(result, result.name),
+            status=_STATUS.get(result, str(result.name)),
             seconds=stats["seconds"],
             compile_seconds=stats["compile_seconds"],
         )
