@@ -160,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             *(apart(solver, width, asked.limit) for width in widths),
         ):
             points.append(point)
+            print(" ".join(_cells(point)), flush=True)
     print(text(points))
     if not asked.small:
         record = {
