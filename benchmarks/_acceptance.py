@@ -31,20 +31,22 @@ def price(
     seeds = sorted({r.seed for r in chosen})
 
     def at(measure: str) -> float | None:
-        return median(
-            [
-                cost_at(
-                    points(
-                        (r for r in chosen if r.seed == seed),
-                        lambda r: getattr(r, measure),
-                    ),
-                    target,
-                )
-                for seed in seeds
-            ]
-        )
+        return median([_cheapest(chosen, seed, measure, target) for seed in seeds])
 
     return Price(at("cost"), at("seconds"))
+
+
+def _cheapest(
+    records: Sequence[Record], seed: int, measure: str, target: float
+) -> float | None:
+    # Each solver is interpolated on its own: between the runs of two solvers there is
+    # nothing.
+    prices = [
+        cost_at(points(runs, lambda r: getattr(r, measure)), target)
+        for solver in dict.fromkeys(r.solver for r in records)
+        if (runs := [r for r in records if (r.solver, r.seed) == (solver, seed)])
+    ]
+    return min((p for p in prices if p is not None), default=None)
 
 
 def family(name: str) -> list[str]:

@@ -30,9 +30,7 @@ def bare(case: Case, solver: Any, limit: float = float("inf")) -> Method:
     clock = time.perf_counter()
     _solve(dataclasses.replace(case, t1=_INSTANT * case.t1), solver, 1e-3, _LONGEST)
     compile_seconds = time.perf_counter() - clock
-    clock = time.perf_counter()
-    steps = _solve(case, solver, 1e-3, _PROBE_STEPS).steps
-    pace = (time.perf_counter() - clock) / steps
+    pace = min(_seconds_a_step(case, solver) for _ in range(3))
     longest = int(min(limit / pace, _LONGEST))
 
     def solve(rtol: float) -> Solved:
@@ -52,6 +50,12 @@ def bare(case: Case, solver: Any, limit: float = float("inf")) -> Method:
         )
 
     return solve
+
+
+def _seconds_a_step(case: Case, solver: Any) -> float:
+    clock = time.perf_counter()
+    steps = _solve(case, solver, 1e-3, _PROBE_STEPS).steps
+    return (time.perf_counter() - clock) / steps
 
 
 def _solve(case: Case, solver: Any, rtol: float, longest: int) -> Solved:
@@ -94,15 +98,37 @@ class Budgeted(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         """For diffrax."""
         return eqx.tree_at(lambda s: s.inner, self, self.inner.wrap(direction))
 
-    def init(self, *args: Any) -> tuple[Any, Any]:
+    def init(
+        self,
+        terms: Any,
+        t0: Any,
+        t1: Any,
+        y0: Any,
+        dt0: Any,
+        args: Any,
+        func: Any,
+        error_order: Any,
+    ) -> tuple[Any, Any]:
         """The wrapped controller's first step."""
-        tnext, state = self.inner.init(*args)
+        tnext, state = self.inner.init(terms, t0, t1, y0, dt0, args, func, error_order)
         return tnext, (state, jnp.zeros((), int))
 
-    def adapt_step_size(self, *args: Any) -> Any:
+    def adapt_step_size(
+        self,
+        t0: Any,
+        t1: Any,
+        y0: Any,
+        y1_candidate: Any,
+        args: Any,
+        y_error: Any,
+        error_order: Any,
+        controller_state: Any,
+    ) -> Any:
         """The wrapped controller's verdict, and whether the budget is used up."""
-        *head, (state, tried) = args
-        *verdict, state, result = self.inner.adapt_step_size(*head, state)
+        state, tried = controller_state
+        *verdict, state, result = self.inner.adapt_step_size(
+            t0, t1, y0, y1_candidate, args, y_error, error_order, state
+        )
         used_up = tried + 1 >= self.budget
         result = diffrax.RESULTS.where(
             used_up, diffrax.RESULTS.max_steps_reached, result

@@ -38,7 +38,7 @@ def _figure(records: Sequence[Record], measure: str, label: str) -> Any:
     rows = -(-len(problems) // 2)
     figure, axes = plt.subplots(rows, 2, figsize=(12, 4 * rows), squeeze=False)
     present = [name for name in SOLVERS if any(r.solver == name for r in records)]
-    colors = dict(zip(SOLVERS, plt.get_cmap("tab20").colors, strict=False))
+    colors = dict(zip(SOLVERS, plt.get_cmap("tab20")(range(20)), strict=False))
     handles: dict[str, Any] = {}
     for ax, problem in zip(axes.flat, problems, strict=False):
         for solver in present:

@@ -101,7 +101,7 @@ def flow(
             stats["num_gradients"],
             stats["num_steps"],
             products=stats["num_hvps"] or 0,
-            status=_STATUS.get(result, result.name),
+            status=_STATUS.get(result, str(result.name)),
             seconds=stats["seconds"],
             compile_seconds=stats["compile_seconds"],
         )
@@ -179,7 +179,7 @@ def scipy_method(
                 **options,
             )
             steps = len(solution.t) - 1
-            status = "ok" if solution.success else solution.message
+            status = "ok" if solution.success else str(solution.message)
             w = solution.y[:, -1] if solution.success else w
         except TooSlow:
             pass

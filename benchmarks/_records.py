@@ -43,7 +43,8 @@ class Record:
 def read(path: Path) -> list[Record]:
     """The records of a file of json lines, none if there is no file.
 
-    A last line that a killed run left unfinished is dropped.
+    A last line that a killed run left unfinished is dropped; of a run measured twice
+    the later record counts.
     """
     records: list[Record] = []
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -54,7 +55,7 @@ def read(path: Path) -> list[Record]:
             if i < len(lines) - 1:
                 raise
             path.write_text("".join(f"{kept}\n" for kept in lines[:-1]))
-    return records
+    return list({record.key: record for record in records}.values())
 
 
 def append(path: Path, record: Record) -> None:

@@ -106,7 +106,7 @@ def explicit_path(case: Case, rtol: float) -> np.ndarray:
         None,
         start,
         saveat=diffrax.SaveAt(
-            ts=case.t1 * np.geomspace(1e-4, 1.0, _NUM_LOOKS)[:-1], t0=True, t1=True
+            ts=case.t1 * jnp.geomspace(1e-4, 1.0, _NUM_LOOKS)[:-1], t0=True, t1=True
         ),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=1e-2 * rtol),
         max_steps=None,

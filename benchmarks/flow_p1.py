@@ -199,6 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tried_all[case.name] = {
             name: [trial.plain() for trial in some] for name, some in trials.items()
         }
+        assert case.reference_spread is not None
         spreads[case.name] = case.reference_spread
     print(table(rows))
     if not quick:

@@ -12,6 +12,7 @@ its own, whose largest resident memory is told.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import multiprocessing
 import resource
@@ -155,11 +156,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     widths = (6, 12) if asked.small else (12, 70, 280, 963)
     points: list[Point] = []
     for solver in filter(available, asked.solvers):
-        for point in (
-            *(stiffness(solver, rho_t, asked.limit) for rho_t in stiff),
-            *(apart(solver, width, asked.limit) for width in widths),
+        for point in itertools.chain(
+            (stiffness(solver, rho_t, asked.limit) for rho_t in stiff),
+            (apart(solver, width, asked.limit) for width in widths),
         ):
             points.append(point)
+            print(" ".join(_cells(point)), flush=True)
     print(text(points))
     if not asked.small:
         record = {

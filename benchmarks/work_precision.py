@@ -1,7 +1,7 @@
 """What does an error cost, by solvers made for gradient flow and by their peers?
 
     python benchmarks/work_precision.py                    everything: hours
-    python benchmarks/work_precision.py --problems P1 P6 --solvers BDF "CVODE products"
+    python benchmarks/work_precision.py --problems P1 P6 --solvers BDF Tsit5
     python benchmarks/work_precision.py --small            a smoke run: minutes
     python benchmarks/work_precision.py --report           from what was measured
 
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
+from _methods import Method
 from _problems import PROBLEMS, Case
 from _records import Record, append, read
 from _references import digest, referenced
@@ -48,8 +49,7 @@ def ladder(
             return
 
 
-def _measured(case: Case, mark: str, name: str, method: object, knob: float) -> Record:
-    assert callable(method)
+def _measured(case: Case, mark: str, name: str, method: Method, knob: float) -> Record:
     solved = method(knob)
     error = case.error(solved.w) if solved.status == "ok" else math.inf
     return Record(
@@ -87,9 +87,14 @@ def measure(
     *,
     small: bool,
     limit: float,
+    retry: bool = False,
 ) -> None:
     """Run what is not on record yet, and put it there."""
-    known = {record.key: record for record in read(path)}
+    known = {
+        record.key: record
+        for record in read(path)
+        if not (retry and record.status == "too slow")
+    }
     for seed in seeds:
         for problem in problems:
             case = referenced(PROBLEMS[problem](seed, small=small))
@@ -117,6 +122,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="short; keeps no table")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds a run")
+    parser.add_argument("--retry", action="store_true", help="what was too slow")
     parser.add_argument("--results", type=Path, help="another file of records")
     return parser.parse_args(argv)
 
@@ -141,8 +147,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             path,
             small=asked.small,
             limit=asked.limit,
+            retry=asked.retry,
         )
-    records = read(path)
+    order = list(PROBLEMS)
+    records = sorted(read(path), key=lambda record: order.index(record.problem))
     print(report(records))
     if not asked.small and asked.results is None:
         publish(records, _HERE)
