@@ -39,11 +39,11 @@ class Entry:
         return case.start.size <= self.largest
 
 
-def own(name: str | None) -> Callable[[Case, float], Method]:
-    """A solver of gflow by name, or with None whatever `simulate` chooses."""
+def own(name: str) -> Callable[[Case, float], Method]:
+    """A solver of gflow by name."""
 
     def make(case: Case, limit: float) -> Method:
-        solver: Any = None if name is None else getattr(gflow.solvers, name)()
+        solver: Any = getattr(gflow.solvers, name)()
         instant = dataclasses.replace(case, t1=_INSTANT * case.t1)
         clock = time.perf_counter()
         flow(instant, solver, limit)(1e-3)
@@ -80,7 +80,7 @@ _KRYLOV_DIMS = (5, 20, 100)
 _SHARES_RK4, _SHARES_EULER = (2.0, 1.0, 0.5, 0.25), (1.0, 0.5, 0.25, 0.125)
 
 SOLVERS: dict[str, Entry] = {
-    "Auto": Entry("own", own(None)),
+    "Auto": Entry("own", own("Auto")),
     "BDF": Entry("own", own("BDF")),
     "RKC": Entry("own", own("RKC")),
     "ROCK4": Entry("own", own("ROCK4")),
