@@ -25,6 +25,7 @@ _RETREAT = 0.25
 # change of order is to be worth it.
 _BIAS = (2.0, 2.0, 3.5)
 _LEAST_GROWTH = 1.2
+_CUT = 0.95
 _LARGEST_GROWTH, _LARGEST_FIRST_GROWTH = 2.0, 10.0
 
 
@@ -35,6 +36,8 @@ class BDFState(eqx.Module):
     order: Int[Array, ""]
     # Accepted steps since the order or the step changed.
     age: Int[Array, ""]
+    # The step that is asked for; a shorter one was refused or cut.
+    wanted: Float[Array, ""]
     # Newton's rate of convergence.
     rate: Float[Array, ""]
     preconditioner: SpectralPreconditioner | None
@@ -102,6 +105,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             history=History.start(jnp.asarray(t0, time), flat, slope, depth),
             order=one,
             age=0 * one,
+            wanted=jnp.asarray(t1 - t0, time),
             rate=jnp.ones((), flat.dtype),
             preconditioner=self._identity(y0),
             num_corrections=0 * one,
@@ -129,7 +133,9 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         flat, unravel = ravel_pytree(y0)
         num = sum(x.size for x in jax.tree.leaves(core))
         finder: NewtonKrylov = self.root_finder
-        history = state.history.seen(t1 - t0)
+        h = t1 - t0
+        history = state.history.seen(h)
+        age = jnp.where(h < _CUT * state.wanted, 0, state.age)
         order = jnp.minimum(state.order, jnp.maximum(history.num - 1, 1))
         bdf = formula(t1, history.times, order)
         predictions = history.combine(bdf.predictors)
@@ -168,13 +174,14 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         )
         ok = solution.converged & jnp.all(jnp.isfinite(y))
         accepted = ok & (errors[1] <= 1)
-        factor, next_order = self._choose(state, history, order, errors, ok)
+        factor, next_order = self._choose(age, history, order, errors, ok)
         changed = (next_order != order) | (factor > 1)
         y = jnp.where(ok, y, flat)
         next_state = BDFState(
             history=history.pushed(t1, y, slope),
             order=next_order,
-            age=jnp.where(changed, 0, state.age + 1).astype(jnp.int32),
+            age=jnp.where(changed, 0, age + 1).astype(jnp.int32),
+            wanted=(factor * h).astype(state.wanted.dtype),
             rate=solution.rate,
             preconditioner=solution.preconditioner,
             num_corrections=state.num_corrections,
@@ -201,7 +208,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         return jax.tree.map(lambda a, b: told * scale(a, b), y0, y1)
 
     def _choose(
-        self, state: BDFState, history: History, order: Any, errors: Any, ok: Any
+        self, age: Any, history: History, order: Any, errors: Any, ok: Any
     ) -> tuple[Any, Any]:
         """The factor for the next step, < 1 where this one is refused, and its order."""
         orders = order + jnp.arange(-1, 2)
@@ -213,13 +220,13 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
                 jnp.asarray(True),
                 (order < self.max_order)
                 & (history.num >= order + 2)
-                & (state.age >= order),
+                & (age >= order),
             ]
         )
         factors = jnp.where(can, factors, 0)
         best = jnp.argmax(factors)
-        ripe = state.age >= order
-        first = state.history.num < 3
+        ripe = age >= order
+        first = history.num < 3
         most = jnp.where(first, _LARGEST_FIRST_GROWTH, _LARGEST_GROWTH)
         grown = jnp.minimum(factors[best], most)
         lowered = can[0] & (factors[0] > factors[1]) & (errors[1] > 0.5)

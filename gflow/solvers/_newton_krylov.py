@@ -104,7 +104,7 @@ class NewtonKrylov(eqx.Module):
     atol: Any = _FROM_CONTROLLER
     norm: Any = _FROM_CONTROLLER
     newton_tol: float = 0.2
-    krylov_tol: float = 0.02
+    krylov_tol: float = 0.01
     max_newton: int = eqx.field(static=True, default=4)
     max_krylov: int = eqx.field(static=True, default=500)
     max_seen: int = eqx.field(static=True, default=20)
