@@ -104,8 +104,8 @@ class NewtonKrylov(eqx.Module):
     atol: Any = _FROM_CONTROLLER
     norm: Any = _FROM_CONTROLLER
     newton_tol: float = 0.2
-    krylov_tol: float = 0.01
-    mu: float = eqx.field(static=True, default=1.0)
+    krylov_tol: float = 0.02
+    mu: float = eqx.field(static=True, default=0.3)
     max_newton: int = eqx.field(static=True, default=4)
     max_krylov: int = eqx.field(static=True, default=500)
     max_seen: int = eqx.field(static=True, default=20)
@@ -314,5 +314,3 @@ class NewtonKrylov(eqx.Module):
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
-
-

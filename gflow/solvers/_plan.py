@@ -14,6 +14,8 @@ from ..trajectory import Plan
 # But the integral gain must stay: with 0.2 Kvaerno5's steps, whose error then is that
 # of its nonlinear solve, shrank on P1 until the run stalled.
 _EXPLICIT_GAINS, _IMPLICIT_GAINS = (0.1, 0.6), (0.2, 0.4)
+# A solver that chooses its steps itself tells an error whose inverse is the factor.
+_OWN_GAINS = (0.0, 1.0)
 
 
 def choose(solver: diffrax.AbstractSolver[Any] | None) -> tuple[Any, Plan]:
@@ -43,6 +45,8 @@ def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDContr
     """PI control of the error per step, to rtol |w| + atol in the given norm."""
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
     pcoeff, icoeff = _IMPLICIT_GAINS if implicit else _EXPLICIT_GAINS
+    if getattr(solver, "owns_step", False):
+        pcoeff, icoeff = _OWN_GAINS
     return diffrax.PIDController(
         rtol=rtol, atol=atol, norm=norm, pcoeff=pcoeff, icoeff=icoeff
     )
