@@ -8,9 +8,11 @@ from jaxtyping import Array, Float
 
 Rows = Float[Array, "k n"]
 
-# Directions that are combinations of others up to this share, squared, add nothing but
-# the round-off of their products.
-_INDEPENDENT = 1e-6
+# A combination of rows whose squared length is below this is left out: the errors of its
+# products would be multiplied by the inverse length. Fresh products have round-off only;
+# old ones belong to an H of the past, and with 1e-6 for these, too, Ritz values far above
+# the spectrum arose where H changes along the run, and errors of 0.9 at tolerance 1e-5.
+_FRESH, _OLD = 1e-6, 0.5
 
 
 class SpectralPreconditioner(eqx.Module):
@@ -57,6 +59,9 @@ class SpectralPreconditioner(eqx.Module):
     ) -> "SpectralPreconditioner":
         """The largest Ritz pairs in the span of the old vectors and new directions.
 
+        H may have changed since the old images were made: the new ones are taken as they
+        are, and of the old ones only what is nearly orthogonal to the new directions.
+
         **Arguments:**
 
         - `directions`, `images`: p_i and H p_i, (m, n); a row of zeros is no direction.
@@ -65,16 +70,24 @@ class SpectralPreconditioner(eqx.Module):
         """
         lengths = jnp.sqrt(jnp.sum(weights * directions**2, axis=1, keepdims=True))
         inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), 0)
-        basis = jnp.concatenate([self.vectors, inverse * directions])
-        applied = jnp.concatenate([self.images, inverse * images])
-        gram, cross = (basis * weights) @ basis.T, (basis * weights) @ applied.T
-        sizes, axes = jnp.linalg.eigh(gram)
-        kept = sizes > _INDEPENDENT * jnp.max(sizes)
-        whiten = axes * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, sizes, 1)), 0)
-        small = whiten.T @ (0.5 * (cross + cross.T)) @ whiten
-        values, combinations = jnp.linalg.eigh(small)
+        directions, images = inverse * directions, inverse * images
+        fresh, fresh_images = _orthonormal(directions, images, weights, _FRESH)
+        shared = (self.vectors * weights) @ fresh.T
+        rest, rest_images = _orthonormal(
+            self.vectors - shared @ fresh,
+            self.images - shared @ fresh_images,
+            weights,
+            _OLD,
+        )
+        cross = (rest * weights) @ fresh_images.T
+        stale = (rest_images * weights) @ fresh.T
+        rest_images = rest_images + (cross - stale) @ fresh
+        basis = jnp.concatenate([rest, fresh])
+        applied = jnp.concatenate([rest_images, fresh_images])
+        small = (basis * weights) @ applied.T
+        values, combinations = jnp.linalg.eigh(0.5 * (small + small.T))
         num = len(self.values)
-        mix = (whiten @ combinations[:, -num:]).T
+        mix = combinations[:, -num:].T
         vectors, products = mix @ basis, mix @ applied
         values = values[-num:]
         errors = products - values[:, None] * vectors
@@ -82,3 +95,12 @@ class SpectralPreconditioner(eqx.Module):
         return SpectralPreconditioner(
             vectors, products, jnp.maximum(values - residuals, 0)
         )
+
+
+def _orthonormal(rows: Any, images: Any, weights: Any, least: float) -> tuple[Any, Any]:
+    """Rows with the same span, orthonormal or zero, and their images."""
+    gram = (rows * weights) @ rows.T
+    sizes, axes = jnp.linalg.eigh(gram)
+    kept = sizes > least
+    mix = (axes * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, sizes, 1)), 0)).T
+    return mix @ rows, mix @ images

@@ -8,6 +8,7 @@ from ._counting import (
     Work as Work,
 )
 from ._guard import Guard as Guard, GuardState as GuardState
+from ._newton_krylov import NewtonKrylov as NewtonKrylov
 from ._plan import (
     Evaluations as Evaluations,
     choose as choose,

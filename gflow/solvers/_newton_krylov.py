@@ -105,6 +105,7 @@ class NewtonKrylov(eqx.Module):
     norm: Any = _FROM_CONTROLLER
     newton_tol: float = 0.2
     krylov_tol: float = 0.02
+    mu: float = eqx.field(static=True, default=0.3)
     max_newton: int = eqx.field(static=True, default=4)
     max_krylov: int = eqx.field(static=True, default=500)
     max_seen: int = eqx.field(static=True, default=20)
@@ -202,9 +203,10 @@ class NewtonKrylov(eqx.Module):
             return preconditioner.apply(r, gamma, weights)
 
         start = precondition(residual)
-        begun = ConjugateGradient.start(nothing, residual, start, weights)
+        mu = 1.0 if preconditioner is None else self.mu
+        begun = ConjugateGradient.start(nothing, residual, start, weights, mu)
         applied = old.cg.direction - gamma * product
-        gone_on = old.cg.advance(applied, precondition, weights)
+        gone_on = old.cg.advance(applied, precondition, weights, mu)
         cg = _where(old.in_krylov, gone_on, begun)
         state = eqx.tree_at(
             lambda s: (s.slope, s.aux, s.cg, s.num_gradients, s.num_products),

@@ -17,6 +17,8 @@ from ._counting import CountingSolver
 # But the integral gain must stay: with 0.2 Kvaerno5's steps, whose error then is that
 # of its nonlinear solve, shrank on P1 until the run stalled.
 _EXPLICIT_GAINS, _IMPLICIT_GAINS = (0.1, 0.6), (0.2, 0.4)
+# A solver that chooses its steps itself tells an error whose inverse is the factor.
+_OWN_GAINS = (0.0, 1.0)
 
 
 def choose(solver: diffrax.AbstractSolver[Any] | Auto) -> Choice:
@@ -45,6 +47,8 @@ def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDContr
         return diffrax.PIDController(rtol=rtol, atol=atol, norm=norm)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
     pcoeff, icoeff = _IMPLICIT_GAINS if implicit else _EXPLICIT_GAINS
+    if getattr(solver, "owns_step", False):
+        pcoeff, icoeff = _OWN_GAINS
     return diffrax.PIDController(
         rtol=rtol, atol=atol, norm=norm, pcoeff=pcoeff, icoeff=icoeff
     )
