@@ -82,7 +82,7 @@ def test_order_of_convergence(solver: Any, stages: Any, order: int) -> None:
 
 @both
 def test_error_follows_the_tolerance(solver: Any) -> None:
-    """On a nonlinear problem with a stiff part; RKC's as tolerance^(2/3), as theory has.
+    """On a nonlinear, partly stiff problem; RKC's as tolerance^(2/3), as theory has.
 
     The error of a step is held at the tolerance. RKC's estimate falls as h³ and the
     error at the end as h², ROCK4's both as h⁴.
