@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _trees as trees
+from ._clocked_stretch import advance_clocked
 from ._position import End, Position, judged
 from ._results import Outcome
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
+from .flows import Clocked
 from .solvers import GuardState, num_gradients
 from .trajectory import (
     FIRST_BUDGET,
@@ -76,7 +78,7 @@ class March:
             # A stretch of no length compiles the program without running it.
             window, _, _ = self._window(position)
             nowhere = None if window is None else 0 * window
-            jax.block_until_ready(self._advance(checkpoint, 0, 0.0, nowhere))
+            jax.block_until_ready(self._advance(checkpoint, 0, 0.0, nowhere, 0))
         seconds = time.perf_counter() - clock
         return dataclasses.replace(position, compile_seconds=seconds)
 
@@ -150,7 +152,11 @@ class March:
         budget = min([position.budget, *(n for n in left if n is not None)])
         window, num_due, stretch_end = self._window(position)
         reached, ts, states, result, fired = self._advance(
-            position.checkpoint, position.num_attempts + budget, stretch_end, window
+            position.checkpoint,
+            position.num_attempts + budget,
+            stretch_end,
+            window,
+            num_due,
         )
         ts = np.asarray(ts)
         if window is None:
@@ -183,18 +189,23 @@ class March:
         return trees.size(checkpoint.state) * self._dtype.itemsize
 
     def _advance(
-        self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any
+        self, checkpoint: Checkpoint, attempts: int, end: Any, window: Any, num_due: int
     ) -> Any:
         num_steps = _STEPS_BYTES // self._num_bytes(checkpoint)
         num_steps = int(np.clip(num_steps, 1, _STEPS_PER_STRETCH))
         saves_steps = self.save.kind == "steps"
+        times = None if saves_steps else jnp.asarray(window, self._dtype)
+        most = num_steps if saves_steps else None
+        budget = jnp.asarray(attempts)
+        if isinstance(self.setting.flow, Clocked):
+            # No step is clipped to a window's end: the run's end is the one end.
+            t1, due = jnp.asarray(self.t1, self._dtype), jnp.asarray(num_due)
+            return advance_clocked(
+                self.setting, checkpoint, t1, times, due, budget, max_saved_steps=most
+            )
+        t1 = jnp.asarray(end, self._dtype)
         return advance(
-            self.setting,
-            checkpoint,
-            jnp.asarray(end, self._dtype),
-            None if saves_steps else jnp.asarray(window, self._dtype),
-            jnp.asarray(attempts),
-            max_saved_steps=num_steps if saves_steps else None,
+            self.setting, checkpoint, t1, times, budget, max_saved_steps=most
         )
 
     def _added(self, record: Record, ts: Any, states: Any) -> Record:

@@ -80,7 +80,9 @@ def judged(
             end = (Outcome.stalled, text)
         mark = (position.num_attempts, position.t)
         position = dataclasses.replace(position, mark=mark)
-    return dataclasses.replace(position, end=end, located=fired)
+    # Under a clock the end of the run, too, is found inside a step.
+    found = position.checkpoint.stride is not None and position.t >= t1
+    return dataclasses.replace(position, end=end, located=fired or found)
 
 
 def _climbs(position: Position) -> bool:

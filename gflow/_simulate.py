@@ -15,7 +15,7 @@ from ._march import March
 from ._position import Position
 from ._stretch import Setting
 from ._types import Invariants, Observables, Params
-from .flows import Flow
+from .flows import Clock, Flow, clocked
 from .problem import Problem
 from .solvers import choose
 from .trajectory import (
@@ -44,6 +44,7 @@ def simulate(
     rtol: float = 1e-6,
     atol: float = 1e-9,
     solver: diffrax.AbstractSolver[Any] | None = None,
+    clock: Clock | None = None,
     save: Save | None = None,
     observables: Observables | None = None,
     invariants: Invariants | None = None,
@@ -67,14 +68,16 @@ def simulate(
     - `rtol`, `atol`: tolerances. Changing them does not compile anew.
     - `solver`: any diffrax solver; default Tsit5. For stiff flows of up to a few
         hundred parameters, `diffrax.Kvaerno5()`.
+    - `clock`: `LogTime`, `ArcLength` or `LossTime`, to choose the steps in another
+        variable than t; default none. Everything is told in t all the same.
     - `save`: default `Save.log()`, 200 log-spaced times.
     - `observables`: name -> callable `(t, w, problem) -> array`, at each saved time.
     - `invariants`: name -> callable `w -> array`, or an `Invariant`; their drift is
         reported.
     - `stops`: `Stationary`, `LossBelow`, `Target`, `Diverged`, `WallClock`,
         `MaxSteps` (default 1,000,000).
-    - `resume`: a trajectory of the same problem, flow, solver, tolerances and `save`
-        that stopped short; going on gives the same bits as never having stopped.
+    - `resume`: a trajectory of the same problem, flow, solver, tolerances, clock and
+        `save` that stopped short; going on gives the same bits as never having stopped.
         `t1` and `stops` may be others.
     - `throw`: raise if the end asked for was not reached.
     - `progress`: show a progress line; default: if standard error is a terminal.
@@ -98,17 +101,20 @@ def simulate(
     ```
     """
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
+    check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
     solver, plan = choose(solver)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
-    setting = _setting(problem, flow, params, static, solver, rtol, atol, stops)
+    law = flow if clock is None else clocked(flow, clock, problem, w0)
+    setting = _setting(problem, law, params, static, solver, rtol, atol, stops)
     budgets = [stop for stop in stops if isinstance(stop, Budget)]
     if not any(isinstance(b, MaxSteps) for b in budgets):
         budgets.append(MaxSteps(_MAX_STEPS))
     march = March(setting, save, t1, tuple(budgets))
-    options = {"rtol": rtol, "atol": atol, "solver": solver, "stops": tuple(budgets)}
+    options = {"rtol": rtol, "atol": atol, "solver": solver, "clock": clock}
+    options["stops"] = tuple(budgets)
     origin = Origin(problem, flow, {**options, "save": save, "t1": t1})
     if resume is not None:
         _check_resumable(resume, origin, measurement, params)
@@ -204,6 +210,7 @@ def _check_resumable(
     differing = [n for n in ("rtol", "atol", "save") if asked[n] != given[n]]
     for name, one, other in (
         ("solver", asked["solver"], given["solver"]),
+        ("clock", asked["clock"], given["clock"]),
         ("flow", origin.law, stopped.origin.law),
         ("problem", origin.problem, stopped.origin.problem),
     ):

@@ -20,7 +20,7 @@ LAYERS = (
     ("trajectory",),
     ("flows",),
     ("solvers",),
-    ("_march", "_position", "_stretch", "_simulate"),
+    ("_clocked_stretch", "_march", "_position", "_stretch", "_simulate"),
     ("steppers",),
     ("invariants",),
     ("diagnostics",),

@@ -1,4 +1,11 @@
 """Continuous-time laws of motion."""
 
+from ._clock import (
+    ArcLength as ArcLength,
+    Clock as Clock,
+    LogTime as LogTime,
+    LossTime as LossTime,
+)
+from ._clocked import Clocked as Clocked, ClockedState as ClockedState, clocked as clocked
 from ._flow import Flow as Flow
 from ._gradient import GradientFlow as GradientFlow
