@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from ._stretch import Checkpoint, Setting, Stride, strong
 from .flows import Clocked
+from .solvers import ready
 
 # More halvings of a bracket than any float has bits below it.
 _HALVINGS = 80
@@ -55,7 +56,7 @@ def advance_clocked(
     assert num is not None
     end = jnp.asarray(num) if times is None else num_due
     walk = _Walk(
-        dataclasses.replace(checkpoint, t=_time(setting, checkpoint.state)),
+        dataclasses.replace(checkpoint, t=_clocked(setting).time(checkpoint.state)),
         jnp.full(num, jnp.inf, checkpoint.t.dtype),
         jax.tree.map(lambda x: jnp.zeros((num, *x.shape), x.dtype), checkpoint.state),
         jnp.zeros((), int),
@@ -92,6 +93,20 @@ def advance_clocked(
     return strong(reached), walk.ts, walk.states, result, fired
 
 
+def looked_at_again(setting: Setting, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with its last step judged by the stops of another setting."""
+    met = eqx.filter_jit(_met)(setting, checkpoint.t, checkpoint.state)
+    return eqx.tree_at(lambda c: c.stride.met, checkpoint, met)
+
+
+def saved_in_part(setting: Setting, checkpoint: Checkpoint) -> bool:
+    """Whether the last step goes beyond the time that has been handed over."""
+    flow = setting.flow
+    if checkpoint.stride is None or not isinstance(flow, Clocked):
+        return False
+    return bool(flow.time(checkpoint.state) > checkpoint.t)
+
+
 def _while(goes_on: Any, body: Any, walk: _Walk) -> _Walk:
     """A while loop on the arrays of the walk; solvers may carry other things."""
     arrays, static = eqx.partition(walk, eqx.is_array)
@@ -107,52 +122,51 @@ def _while(goes_on: Any, body: Any, walk: _Walk) -> _Walk:
 
 def _attempt(setting: Setting, walk: _Walk, budget: Any) -> tuple[_Walk, Any]:
     """The walk after one attempted step, and whether it was accepted."""
-    flow, solver, at = _clocked(setting), setting.solver, walk.checkpoint
-    terms, problem, guard = flow.terms(setting.static), setting.problem, at.controller_state
-    zero, length, stride = jnp.zeros_like(at.t), guard.dt.astype(at.t.dtype), at.stride
-    assert stride is not None
+    flow, guard, at = _clocked(setting), setting.guard(budget), walk.checkpoint
+    solver, terms = ready(setting.solver, guard), flow.terms(setting.static)
+    zero, length = jnp.zeros_like(at.t), at.controller_state.dt.astype(at.t.dtype)
     state, error, dense_info, solver_state, solver_result = solver.step(
-        terms, zero, length, at.state, problem, at.solver_state, False
+        terms, zero, length, at.state, setting.problem, at.solver_state, False
     )
-    accepted, _, _, _, guard, result = setting.guard(budget).adapt_step_size(
+    accepted, _, _, _, judgment, result = guard.adapt_step_size(
         zero,
         length,
         at.state,
         state,
-        problem,
+        setting.problem,
         _weighed(setting, error, at.state, state),
         solver.error_order(terms),
-        guard,
+        at.controller_state,
     )
     t = flow.time(state)
-    w = eqx.combine(flow.params(state), setting.static)
-    met = jnp.asarray(False)
-    if setting.watch.stops:
-        met = jnp.min(setting.watch.margins(t, w, problem)) <= 0
-    new = Checkpoint(
-        t,
-        state,
-        solver_state,
-        at.controller_state,
-        Stride(length, dense_info, (t - at.t) / length, met),
+    stride = Stride(length, dense_info, (t - at.t) / length, _met(setting, t, state))
+    taken = Checkpoint(t, state, solver_state, judgment, stride)
+    old = dataclasses.replace(at, controller_state=judgment)
+    at = jax.tree.map(
+        lambda a, b: jnp.where(accepted, a, b) if eqx.is_array(b) else b, taken, old
     )
-    old = dataclasses.replace(at, controller_state=at.controller_state)
-    kept = jax.tree.map(
-        lambda a, b: jnp.where(accepted, a, b) if eqx.is_array(b) else b, new, old
-    )
-    kept = dataclasses.replace(kept, controller_state=guard)
-    solver_result = diffrax.RESULTS.where(
-        accepted, solver_result, diffrax.RESULTS.successful
-    )
+    failed = accepted & ~diffrax.is_okay(solver_result)
+    result = diffrax.RESULTS.where(failed, solver_result, result)
     result = diffrax.RESULTS.where(
-        diffrax.is_okay(solver_result), result, solver_result
+        _stands_still(at), diffrax.RESULTS.dt_min_reached, result
     )
-    # The guard's own look at the resolution of time is at s, where there is no limit.
+    return dataclasses.replace(walk, checkpoint=at, result=result), accepted
+
+
+def _met(setting: Setting, t: Any, state: Any) -> Any:
+    """Whether a stop is met at a state."""
+    if not setting.watch.stops:
+        return jnp.asarray(False)
+    w = eqx.combine(_clocked(setting).params(state), setting.static)
+    return jnp.min(setting.watch.margins(t, w, setting.problem)) <= 0
+
+
+def _stands_still(at: Checkpoint) -> Any:
+    """Whether the next step is below the resolution of flow time."""
+    assert at.stride is not None
     info = jnp.finfo(at.t.dtype)
-    passing = guard.dt * kept.stride.pace
-    too_short = passing <= jnp.maximum(2 * info.eps * kept.t, info.tiny)
-    result = diffrax.RESULTS.where(too_short, diffrax.RESULTS.dt_min_reached, result)
-    return dataclasses.replace(walk, checkpoint=kept, result=result), accepted
+    passing = at.controller_state.dt * at.stride.pace
+    return passing <= jnp.maximum(2 * info.eps * at.t, info.tiny)
 
 
 def _weighed(setting: Setting, error: Any, before: Any, after: Any) -> Any:
@@ -270,15 +284,13 @@ def _moment(setting: Setting, at: Checkpoint, tau: Any) -> Any:
 def _stop(setting: Setting, at: Checkpoint) -> Any:
     """s inside the last step at which the first stop is met, by bisection."""
     assert at.stride is not None
-    flow, inside = _clocked(setting), _inside(setting, at)
+    inside = _inside(setting, at)
 
     def halve(_: Any, bracket: Any) -> Any:
         low, high = bracket
         s = (low + high) / 2
         state = inside.evaluate(s)
-        w = eqx.combine(flow.params(state), setting.static)
-        margins = setting.watch.margins(flow.time(state), w, setting.problem)
-        met = jnp.min(margins) <= 0
+        met = _met(setting, _clocked(setting).time(state), state)
         return jnp.where(met, low, s), jnp.where(met, s, high)
 
     bracket = jnp.zeros_like(at.stride.length), at.stride.length
@@ -291,10 +303,6 @@ def _inside(setting: Setting, at: Checkpoint) -> Any:
     return setting.solver.interpolation_cls(
         t0=jnp.zeros_like(length), t1=length, **at.stride.dense_info
     )
-
-
-def _time(setting: Setting, state: Any) -> Any:
-    return _clocked(setting).time(state)
 
 
 def _clocked(setting: Setting) -> Clocked:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _trees as trees
-from ._clocked_stretch import advance_clocked
+from ._clocked_stretch import advance_clocked, looked_at_again, saved_in_part
 from ._position import End, Position, judged
 from ._results import Outcome
 from ._stretch import Checkpoint, Setting, advance, start
@@ -95,6 +95,8 @@ class March:
             checkpoint = eqx.tree_at(
                 lambda c: _counts(c.controller_state), fresh, _counts(old)
             )
+        elif checkpoint.stride is not None:
+            checkpoint = looked_at_again(self.setting, checkpoint)
         num = int(np.searchsorted(self._schedule(), position.t, side="right"))
         return dataclasses.replace(
             position,
@@ -112,6 +114,8 @@ class March:
     def _end_of_resumed(self, position: Position) -> End | None:
         if position.t >= self.t1:
             return Outcome.reached_end, ""
+        if saved_in_part(self.setting, position.checkpoint):
+            return None
         watch, t = self.setting.watch, position.checkpoint.t
         params = self.setting.flow.params(position.checkpoint.state)
         w = eqx.combine(params, self.setting.static)

@@ -13,7 +13,7 @@ from . import _trees as trees
 from ._types import Params
 from .flows import Clocked, Flow
 from .problem import Problem
-from .solvers import Guard, GuardState, controller
+from .solvers import Guard, GuardState, controller, ready
 from .trajectory import Watch
 
 # Bisection is to end when the interval is down to the resolution of time. optimistix
@@ -130,7 +130,7 @@ def _with_stride(setting: Setting, checkpoint: Checkpoint, pace: Any) -> Checkpo
     """The checkpoint with a stride of no length."""
     zero = jnp.zeros_like(checkpoint.t)
     shapes = eqx.filter_eval_shape(
-        setting.solver.step,
+        ready(setting.solver, setting.guard(0)).step,
         setting.flow.terms(setting.static),
         zero,
         zero,

@@ -6,6 +6,10 @@ from ._clock import (
     LogTime as LogTime,
     LossTime as LossTime,
 )
-from ._clocked import Clocked as Clocked, ClockedState as ClockedState, clocked as clocked
+from ._clocked import (
+    Clocked as Clocked,
+    ClockedState as ClockedState,
+    clocked as clocked,
+)
 from ._flow import Flow as Flow
 from ._gradient import GradientFlow as GradientFlow

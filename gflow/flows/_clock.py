@@ -62,7 +62,7 @@ class LogTime(Clock):
     def rate(self, t: Scalar, w: Params, dw_dt: Params, problem: Problem) -> Scalar:
         """t_ref + t."""
         del w, dw_dt, problem
-        return self.t_ref + t
+        return self.t_ref.astype(t.dtype) + t
 
     def check(self, w: Params, problem: Problem) -> None:
         """Nothing to check."""
@@ -73,9 +73,8 @@ class ArcLength(Clock):
     """Length of the path: ds = ‖dw/dt‖ dt, Euclidean.
 
     With rate 1 for every parameter this is ds = ‖∇L‖ dt. For paths that run far and
-    slowly. A path that converges has finite length, and its direction no limit of its
-    own: past convergence this clock brings nothing, and a step is as short as in plain
-    time, or shorter.
+    slowly. A path that converges has finite length: near its end this clock brings
+    nothing, and steps are as short as in plain time, or shorter (see `floor`).
 
     **Arguments:**
 
@@ -93,7 +92,8 @@ class ArcLength(Clock):
     def rate(self, t: Scalar, w: Params, dw_dt: Params, problem: Problem) -> Scalar:
         """1 / (‖dw/dt‖ + floor)."""
         del t, w, problem
-        return _inverse(trees.norm(dw_dt) + self.floor)
+        speed = trees.norm(dw_dt)
+        return _inverse(speed + self.floor.astype(speed.dtype))
 
     def check(self, w: Params, problem: Problem) -> None:
         """Nothing to check."""
@@ -120,12 +120,15 @@ class LossTime(Clock):
     loss_min: Scalar = eqx.field(converter=jnp.asarray, default=0.0)
 
     def __check_init__(self) -> None:
-        _check_number("LossTime", "loss_min", self.loss_min, abs(self.loss_min) < np.inf)
+        _check_number(
+            "LossTime", "loss_min", self.loss_min, abs(self.loss_min) < np.inf
+        )
 
     def rate(self, t: Scalar, w: Params, dw_dt: Params, problem: Problem) -> Scalar:
         """1 / (L(w) - loss_min)."""
         del t, dw_dt
-        return _inverse(problem.loss(w) - self.loss_min)
+        loss = problem.loss(w)
+        return _inverse(loss - self.loss_min.astype(loss.dtype))
 
     def check(self, w: Params, problem: Problem) -> None:
         """The loss must be above `loss_min`."""
@@ -138,8 +141,8 @@ class LossTime(Clock):
 
 
 def _inverse(x: Scalar) -> Scalar:
-    # Where nothing moves any more the clock must still give a number: zero velocity
-    # times it is zero, and time goes on to its end.
+    # Where nothing moves any more the clock must still give a number: times a velocity
+    # of zero it is zero, and time goes on to its end.
     return 1 / jnp.maximum(x, jnp.finfo(x.dtype).tiny)
 
 

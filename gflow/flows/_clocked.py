@@ -53,7 +53,7 @@ class Clocked(Flow):
         """The flow's state at t = 0."""
         return ClockedState(self.flow.init(w0), jnp.zeros((), trees.dtype(w0)))
 
-    def time(self, state: ClockedState) -> Float[Array | np.ndarray, "..."]:
+    def time(self, state: ClockedState) -> Any:
         """Flow time; also of stacked states."""
         return (self.t_ref * jnp.expm1(state.tau)).astype(state.tau.dtype)
 

@@ -6,3 +6,4 @@ from ._plan import (
     controller as controller,
     num_gradients as num_gradients,
 )
+from ._ready import ready as ready
