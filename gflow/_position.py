@@ -113,6 +113,9 @@ def _cause_of_underflow(setting: Setting, position: Position) -> End:
     grows = float(trees.inner(params, velocity)) > 0
     share = _BLOW_UP_ULPS * float(np.finfo(setting.rtol.dtype).eps)
     detail = f"step {float(checkpoint.controller_state.dt):.1e}"
+    if checkpoint.stride is not None:
+        # A rate without bound says that nothing is left for the clock to measure.
+        detail += f" of a clock with dt/ds = {float(checkpoint.stride.pace):.1e}"
     if not np.isfinite(speed):
         return Outcome.nonfinite_grad, detail
     if grows and size < share * speed * max(position.t, 1e-300):

@@ -57,7 +57,7 @@ class LogTime(Clock):
     t_ref: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
 
     def __check_init__(self) -> None:
-        _check_number("LogTime", "t_ref", self.t_ref, 0 < self.t_ref < np.inf)
+        _check_number("LogTime", "t_ref", self.t_ref, bool(0 < self.t_ref < np.inf))
 
     def rate(self, t: Scalar, w: Params, dw_dt: Params, problem: Problem) -> Scalar:
         """t_ref + t."""
@@ -87,7 +87,7 @@ class ArcLength(Clock):
     floor: Scalar = eqx.field(converter=jnp.asarray, default=0.0)
 
     def __check_init__(self) -> None:
-        _check_number("ArcLength", "floor", self.floor, 0 <= self.floor < np.inf)
+        _check_number("ArcLength", "floor", self.floor, bool(0 <= self.floor < np.inf))
 
     def rate(self, t: Scalar, w: Params, dw_dt: Params, problem: Problem) -> Scalar:
         """1 / (‖dw/dt‖ + floor)."""
@@ -121,7 +121,7 @@ class LossTime(Clock):
 
     def __check_init__(self) -> None:
         _check_number(
-            "LossTime", "loss_min", self.loss_min, abs(self.loss_min) < np.inf
+            "LossTime", "loss_min", self.loss_min, bool(abs(self.loss_min) < np.inf)
         )
 
     def rate(self, t: Scalar, w: Params, dw_dt: Params, problem: Problem) -> Scalar:
@@ -146,6 +146,6 @@ def _inverse(x: Scalar) -> Scalar:
     return 1 / jnp.maximum(x, jnp.finfo(x.dtype).tiny)
 
 
-def _check_number(owner: str, name: str, value: Scalar, sound: Scalar | bool) -> None:
-    if np.ndim(value) != 0 or not sound:
+def _check_number(owner: str, name: str, value: Scalar, sound: bool) -> None:
+    if not sound:
         raise ValueError(f"{owner} cannot have {name} = {value}")
