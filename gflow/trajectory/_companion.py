@@ -17,7 +17,9 @@ closed forms, rtol 1e-4 to 1e-9 by half decades, the ratio of estimate to error 
 | rtol / 5 | 0.7 to 1.7 | 0.9 to 2.7 | 0.1 to 4.6 | 1.3 to 1.4 |
 | rtol / 10 | 0.9 to 1.7 | 0.8 to 2.6 | 0.4 to 3.0 | 1.5 to 1.6 |
 
-and a loose run that leaves the flow is seen by a tighter companion alone.
+where the error is the largest one over the saved times; at a single time it can be off
+by more, because errors pass through zero. And a run that has itself left the flow can
+be seen by a tighter companion alone.
 """
 
 import dataclasses

@@ -10,6 +10,9 @@ from jaxtyping import Float
 class ErrorEstimate:
     """How far a flow's run is from the exact flow, as estimated; nan if unknown.
 
+    The worst over all times is good to within a factor of ten; a single value can be
+    off by more where the error passes through zero.
+
     - `ts`: the K saved times, or just the last one if parameters were not kept.
     - `absolute`: ‖w(t) - w_exact(t)‖ at each, Euclidean over all parameters.
     - `relative`: that over ‖w(t)‖.
