@@ -13,7 +13,14 @@ if TYPE_CHECKING:
         RunInterrupted as RunInterrupted,
     )
     from ._simulate import simulate as simulate
-    from .flows import Flow as Flow, GradientFlow as GradientFlow
+    from .flows import (
+        ArcLength as ArcLength,
+        Clock as Clock,
+        Flow as Flow,
+        GradientFlow as GradientFlow,
+        LogTime as LogTime,
+        LossTime as LossTime,
+    )
     from .invariants import Invariant as Invariant
     from .problem import (
         EmpiricalRisk as EmpiricalRisk,
@@ -42,7 +49,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "_results": ("Outcome", "RunError", "RunInterrupted"),
     "_simulate": ("simulate",),
-    "flows": ("Flow", "GradientFlow"),
+    "flows": (
+        "ArcLength",
+        "Clock",
+        "Flow",
+        "GradientFlow",
+        "LogTime",
+        "LossTime",
+    ),
     "invariants": ("Invariant",),
     "problem": ("EmpiricalRisk", "Objective", "Problem"),
     "steppers": (

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _trees as trees
+from ._clocked_stretch import advance_clocked, looked_at_again, saved_in_part
 from ._position import End, Position, judged
 from ._results import Outcome
 from ._revision import restarted, revised, taken
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
+from .flows import Clocked
 from .solvers import Choice, Evaluations
 from .trajectory import (
     FIRST_BUDGET,
@@ -92,6 +94,8 @@ class March:
         if position.located:
             # Begin a new step from there, and keep the counts.
             checkpoint = restarted(self._setting(position), checkpoint, self.t1)
+        elif checkpoint.stride is not None:
+            checkpoint = looked_at_again(self._setting(position), checkpoint)
         num = int(np.searchsorted(self._schedule(), position.t, side="right"))
         return dataclasses.replace(
             position,
@@ -109,6 +113,8 @@ class March:
     def _end_of_resumed(self, position: Position) -> End | None:
         if position.t >= self.t1:
             return Outcome.reached_end, ""
+        if saved_in_part(self.setting, position.checkpoint):
+            return None
         watch, t = self.setting.watch, position.checkpoint.t
         params = self.setting.flow.params(position.checkpoint.state)
         w = eqx.combine(params, self.setting.static)
@@ -155,7 +161,11 @@ class March:
         budget = min([position.budget, *(n for n in left if n is not None)])
         window, num_due, stretch_end = self._window(position)
         reached, ts, states, result, fired = self._advance(
-            position, position.num_attempts + budget, stretch_end, window
+            position,
+            position.num_attempts + budget,
+            stretch_end,
+            window,
+            num_due,
         )
         ts = np.asarray(ts)
         if window is None:
@@ -179,7 +189,7 @@ class March:
         """A stretch of no length compiles the program without running it."""
         window, _, _ = self._window(position)
         nowhere = None if window is None else 0 * window + position.t
-        jax.block_until_ready(self._advance(position, 0, position.t, nowhere))
+        jax.block_until_ready(self._advance(position, 0, position.t, nowhere, 0))
 
     def _revised(self, position: Position) -> Position:
         next_look = position.choice.next_look
@@ -208,17 +218,25 @@ class March:
     def _num_bytes(self, checkpoint: Checkpoint) -> int:
         return trees.size(checkpoint.state) * self._dtype.itemsize
 
-    def _advance(self, position: Position, attempts: int, end: Any, window: Any) -> Any:
-        num_steps = _STEPS_BYTES // self._num_bytes(position.checkpoint)
+    def _advance(
+        self, position: Position, attempts: int, end: Any, window: Any, num_due: int
+    ) -> Any:
+        setting, checkpoint = self._setting(position), position.checkpoint
+        num_steps = _STEPS_BYTES // self._num_bytes(checkpoint)
         num_steps = int(np.clip(num_steps, 1, _STEPS_PER_STRETCH))
         saves_steps = self.save.kind == "steps"
+        times = None if saves_steps else jnp.asarray(window, self._dtype)
+        most = num_steps if saves_steps else None
+        budget = jnp.asarray(attempts)
+        if isinstance(self.setting.flow, Clocked):
+            # No step is clipped to a window's end: the run's end is the one end.
+            t1, due = jnp.asarray(self.t1, self._dtype), jnp.asarray(num_due)
+            return advance_clocked(
+                setting, checkpoint, t1, times, due, budget, max_saved_steps=most
+            )
+        t1 = jnp.asarray(end, self._dtype)
         return advance(
-            self._setting(position),
-            position.checkpoint,
-            jnp.asarray(end, self._dtype),
-            None if saves_steps else jnp.asarray(window, self._dtype),
-            jnp.asarray(attempts),
-            max_saved_steps=num_steps if saves_steps else None,
+            setting, checkpoint, t1, times, budget, max_saved_steps=most
         )
 
     def _added(self, record: Record, ts: Any, states: Any) -> Record:

@@ -87,7 +87,9 @@ def judged(
             end = (Outcome.stalled, text)
         mark = (position.num_attempts, position.t)
         position = dataclasses.replace(position, mark=mark)
-    return dataclasses.replace(position, end=end, located=fired)
+    # Under a clock the end of the run, too, is found inside a step.
+    found = position.checkpoint.stride is not None and position.t >= t1
+    return dataclasses.replace(position, end=end, located=fired or found)
 
 
 def _climbs(position: Position) -> bool:
@@ -118,6 +120,9 @@ def _cause_of_underflow(setting: Setting, position: Position) -> End:
     grows = float(trees.inner(params, velocity)) > 0
     share = _BLOW_UP_ULPS * float(np.finfo(setting.rtol.dtype).eps)
     detail = f"step {float(checkpoint.controller_state.dt):.1e}"
+    if checkpoint.stride is not None:
+        # A rate without bound says that nothing is left for the clock to measure.
+        detail += f" of a clock with dt/ds = {float(checkpoint.stride.pace):.1e}"
     if not np.isfinite(speed):
         return Outcome.nonfinite_grad, detail
     if grows and size < share * speed * max(position.t, 1e-300):

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import _trees as trees
 from ._position import Position
@@ -28,25 +29,36 @@ _STEPS_AHEAD = 4
 def revised(setting: Setting, t1: float, position: Position) -> Position:
     """The position with the solver that `Auto` now wants."""
     checkpoint, guard = position.checkpoint, position.checkpoint.controller_state
+    # Under a clock the solver's steps are in s.
+    pace = 1.0 if checkpoint.stride is None else float(checkpoint.stride.pace)
     look = Look(
-        position.t, t1, float(guard.dt), position.num_attempts, int(guard.num_rejected)
+        t=position.t,
+        t1=t1,
+        h=float(guard.dt) * pace,
+        num_attempts=position.num_attempts,
+        num_rejected=int(guard.num_rejected),
     )
     looks = Evaluations()
 
-    def radius() -> float:
+    def stiffness() -> float:
         nonlocal looks
         found = _spectral_radius(setting, checkpoint)
         looks += Evaluations(1, int(found.products))
-        return float(found.lower)
+        return float(guard.dt) * float(found.lower)
 
     def roughness() -> float:
         nonlocal looks
         looks += Evaluations(2, 1)
         return float(_roughness(setting, checkpoint))
 
-    probe = Probe(radius, roughness)
-    rtol, dtype = float(setting.rtol), setting.rtol.dtype
-    choice = Auto().revised(position.choice, look, rtol, dtype, probe)
+    probe = Probe(stiffness, roughness)
+    choice = Auto().revised(
+        position.choice,
+        look,
+        rtol=float(setting.rtol),
+        implicit=setting.rtol.dtype == np.float64 and checkpoint.stride is None,
+        probe=probe,
+    )
     position = dataclasses.replace(
         position, choice=choice, earlier=position.earlier + looks
     )

@@ -11,14 +11,33 @@ import optimistix as optx
 
 from . import _trees as trees
 from ._types import Params
-from .flows import Flow
+from .flows import Clocked, Flow
 from .problem import Problem
-from .solvers import Choice, CountingSolver, Guard, GuardState, Reporting, controller
+from .solvers import (
+    Choice,
+    CountingSolver,
+    Guard,
+    GuardState,
+    Reporting,
+    controller,
+    ready,
+)
 from .trajectory import Watch
 
 # Bisection is to end when the interval is down to the resolution of time. optimistix
 # ends it when the margin, too, is below the same `atol`; in this unit it always is.
 _MARGIN_UNIT, _LEAST_INTERVAL = 1e-25, 1e-18
+
+
+class Stride(eqx.Module):
+    """An accepted step under a clock, with what it takes to look inside."""
+
+    length: Any
+    dense_info: Any
+    # Flow time that passed, over the step's length.
+    pace: Any
+    # Whether a stop was met in it.
+    met: Any
 
 
 class Checkpoint(eqx.Module):
@@ -28,6 +47,8 @@ class Checkpoint(eqx.Module):
     state: Any
     solver_state: Any
     controller_state: GuardState
+    # Under a clock, the last step, of which not all may have been saved.
+    stride: Stride | None = None
 
 
 class Setting(eqx.Module):
@@ -72,7 +93,10 @@ class Setting(eqx.Module):
         def norm(scaled_error: Any) -> Any:
             # The audit's own component is watched, not controlled: it must not bend
             # the trajectory that it audits.
-            return optx.rms_norm(flow.params(scaled_error))
+            size = optx.rms_norm(flow.params(scaled_error))
+            # An error in flow time weighs as much as one in all parameters.
+            clocked = isinstance(flow, Clocked)
+            return jnp.maximum(size, jnp.abs(scaled_error.tau)) if clocked else size
 
         return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
             inner=controller(self.solver, self.rtol, self.atol, norm),
@@ -88,8 +112,11 @@ class Setting(eqx.Module):
     @eqx.filter_jit
     def velocity(self, t: Any, state: Any) -> Params:
         """dw/dt at a state."""
-        terms = self.flow.terms(self.static)
-        return self.flow.params(terms.vf(t, state, self.problem))
+        flow = self.flow
+        if isinstance(flow, Clocked):
+            flow, state = flow.flow, state.inner
+        terms = flow.terms(self.static)
+        return flow.params(terms.vf(t, state, self.problem))
 
     def event(self) -> diffrax.Event | None:
         """The first of the located stops, as diffrax wants it."""
@@ -109,14 +136,39 @@ class Setting(eqx.Module):
 def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, Any]:
     """The checkpoint at t0, and the speed ‖dw/dt‖ there. Cost: two gradients."""
     terms = setting.flow.terms(setting.static)
-    solver = setting.reporting_solver
+    solver, pace = setting.reporting_solver, None
+    begin, end = t0, t1
+    if isinstance(setting.flow, Clocked):
+        # Only the length of a step counts in s, so each begins at zero.
+        pace = setting.flow.pace(setting.static, state, setting.problem)
+        begin, end = jnp.zeros_like(t0), (t1 - t0) / pace
     order = solver.error_order(terms)
     tnext, controller_state = setting.guard(0).init(
-        terms, t0, t1, state, None, setting.problem, solver.func, order
+        terms, begin, end, state, None, setting.problem, solver.func, order
     )
-    solver_state = solver.init(terms, t0, tnext, state, setting.problem)
+    solver_state = solver.init(terms, begin, tnext, state, setting.problem)
     checkpoint = Checkpoint(t0, state, solver_state, controller_state)
-    return _strong(checkpoint), trees.norm(setting.velocity(t0, state))
+    if pace is not None:
+        checkpoint = _with_stride(setting, checkpoint, pace)
+    return strong(checkpoint), trees.norm(setting.velocity(t0, state))
+
+
+def _with_stride(setting: Setting, checkpoint: Checkpoint, pace: Any) -> Checkpoint:
+    """The checkpoint with a stride of no length."""
+    zero = jnp.zeros_like(checkpoint.t)
+    shapes = eqx.filter_eval_shape(
+        ready(setting.reporting_solver, setting.guard(0)).step,
+        setting.flow.terms(setting.static),
+        zero,
+        zero,
+        checkpoint.state,
+        setting.problem,
+        checkpoint.solver_state,
+        False,
+    )
+    dense_info = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[2])
+    stride = Stride(zero, dense_info, pace, jnp.asarray(False))
+    return dataclasses.replace(checkpoint, stride=stride)
 
 
 @eqx.filter_jit
@@ -172,10 +224,11 @@ def advance(
         solution.controller_state,
     )
     fired = jnp.asarray(False if event is None else solution.event_mask)
-    return _strong(reached), solution.ts[0], solution.ys[0], solution.result, fired
+    return strong(reached), solution.ts[0], solution.ys[0], solution.result, fired
 
 
-def _strong(checkpoint: Checkpoint) -> Checkpoint:
+def strong(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint without weak types."""
     # Python scalars and weakly typed arrays would compile the first stretch, which has
     # them, apart from the others, which do not.
     return jax.tree.map(

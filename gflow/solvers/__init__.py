@@ -4,6 +4,7 @@ from ._auto import Auto as Auto, Choice as Choice, Look as Look, Probe as Probe
 from ._bdf import BDF as BDF
 from ._counting import (
     CountingSolver as CountingSolver,
+    Reported as Reported,
     Reporting as Reporting,
     Work as Work,
 )
@@ -15,5 +16,6 @@ from ._plan import (
     controller as controller,
     num_evaluations as num_evaluations,
 )
+from ._ready import ready as ready
 from ._rkc import RKC as RKC
 from ._rock4 import ROCK4 as ROCK4

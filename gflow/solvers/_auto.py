@@ -7,7 +7,6 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
-import numpy as np
 
 from ..trajectory import Plan
 from ._bdf import BDF
@@ -53,12 +52,12 @@ class Look:
 class Probe:
     """What it costs gradients and products to know of the field f at a look.
 
-    - `spectral_radius`: of the flow's Jacobian J, from below.
+    - `stiffness`: h ρ, with ρ the spectral radius of f's Jacobian J, from below.
     - `roughness`: ‖f(w + 4h f) - f(w) - 4h J f‖/‖4h J f‖, less than about 1 where f is
         smooth over four steps.
     """
 
-    spectral_radius: Callable[[], float]
+    stiffness: Callable[[], float]
     roughness: Callable[[], float]
 
 
@@ -83,8 +82,8 @@ class Auto(eqx.Module):
     |---|---|---|
     | nothing yet | Tsit5 | cheapest where nothing is stiff; it learns by going on |
     | forecast cheap, or h ρ < 1.5 | the same | no stiffness to pay for |
-    | forecast dear and h ρ ≥ 1.5, float64 | BDF | steps held by stability alone |
-    | the same, float32 | RKC | Newton's products drown in round-off |
+    | forecast dear and h ρ ≥ 1.5 | BDF | steps held by stability alone |
+    | the same in float32, or under a clock | RKC | see below |
     | BDF with half of its steps rejected | RKC | no linear solve that could fail |
     | forecast dear, h ρ < 1.5, f jumps over 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
 
@@ -93,6 +92,9 @@ class Auto(eqx.Module):
     (progressive sharpening) shrinks them. Looks are at 16 attempted steps and at every
     doubling. "Dear" is 8 times what BDF takes for a whole flow at the first look, 4 at
     the second, 2 later.
+
+    In float32 the products of Newton's method drown in round-off, and under a clock
+    the Jacobian is not symmetric, which BDF's linear solver needs.
 
     **Cost:** none where the forecast is cheap; else a gradient and up to four
     Hessian-vector products a look, and two gradients and a product more if h ρ < 1.5.
@@ -107,11 +109,15 @@ class Auto(eqx.Module):
         self,
         choice: Choice,
         look: Look,
+        *,
         rtol: float,
-        dtype: Any,
+        implicit: bool,
         probe: Probe,
     ) -> Choice:
-        """The choice after a look; its `solver` is the same object if it stays."""
+        """The choice after a look; its `solver` is the same object if it stays.
+
+        `implicit` says whether BDF can be used.
+        """
         again = dataclasses.replace(choice, next_look=2 * look.num_attempts, last=look)
         if not isinstance(choice.solver, diffrax.Tsit5):
             return self._on_trial(again, choice.last, look)
@@ -119,14 +125,13 @@ class Auto(eqx.Module):
         implicit = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < _MARGINS.get(look.num_attempts, _MARGIN) * implicit:
             return again
-        held = look.h * probe.spectral_radius()
-        if held >= _AT_STABILITY:
-            is_double = np.dtype(dtype) == np.float64
+        stiffness = probe.stiffness()
+        if stiffness >= _AT_STABILITY:
             reason = (
-                f"stiff from t = {look.t:.3g} (h rho = {held:.2g}, "
+                f"stiff from t = {look.t:.3g} (h rho = {stiffness:.2g}, "
                 f"{explicit:.2g} gradients ahead)"
             )
-            return _changed(again, BDF() if is_double else RKC(), reason)
+            return _changed(again, BDF() if implicit else RKC(), reason)
         if probe.roughness() > _ROUGH:
             reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
             rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)

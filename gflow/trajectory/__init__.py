@@ -1,5 +1,11 @@
 """What a run leaves behind: the trajectory, what to save, when to stop."""
 
+from ._companion import (
+    COMPANION_RATIO as COMPANION_RATIO,
+    with_error as with_error,
+    without_error as without_error,
+)
+from ._error import ErrorEstimate as ErrorEstimate
 from ._evidence import (
     BALANCE_SHARE as BALANCE_SHARE,
     BALANCE_TOLERANCES as BALANCE_TOLERANCES,

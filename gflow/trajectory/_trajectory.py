@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 from .._results import ADVICE, Outcome, RunError, RunInterrupted
 from .._types import InvariantFn, Params
 from .._versions import versions
+from ._error import ErrorEstimate
 from ._evidence import (
     balanced,
     energy_defect,
@@ -80,11 +81,13 @@ class Trajectory:
         steps and of the stops' look at each, num_gradients and num_hvps (None if the
         solver does not tell) and num_losses; num_gradients_saving, spent on saved
         values; seconds, compile_seconds. Locating a stop, some 50 looks once a run, is
-        not counted.
+        not counted. With an error estimate also num_steps_error, num_gradients_error
+        and seconds_error, what the estimate took.
     - `plan`: the solver and the reason for it.
     - `notes`: whatever else the reader should know.
     - `versions`: of gflow and the libraries beneath it.
     - `origin`: problem, law and options; `checkpoint`: where `resume=` goes on.
+    - `error`: the `ErrorEstimate`, None if not asked for.
     """
 
     ts: Float[np.ndarray, " k"]
@@ -103,6 +106,7 @@ class Trajectory:
     versions: dict[str, str]
     origin: Origin
     checkpoint: Any = dataclasses.field(repr=False)
+    error: ErrorEstimate | None = None
 
     @property
     def verdict(self) -> str:
@@ -128,6 +132,9 @@ class Trajectory:
         if self.energy_defect is not None:
             defect = f"{self.energy_defect:.2e} of the loss dropped"
             lines.append(f"  energy    balance defect {defect}")
+        if self.error is not None:
+            steps = self.stats.get("num_steps_error", 0)
+            lines.append(f"  error     {self.error} ({steps} steps for the estimate)")
         lines += [f"  invariant {name}: {_drift(d)}" for name, d in self.drift.items()]
         lines += [f"  note      {note}" for note in self.notes]
         versions = ", ".join(f"{k} {v}" for k, v in self.versions.items())

@@ -1,0 +1,49 @@
+"""A solver as diffrax's own loop would use it."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+
+# Not exported by diffrax 0.7.2, though a root finder's field may hold it.
+from diffrax._root_finder import use_stepsize_tol
+
+from ._guard import Guard
+
+
+def ready(solver: Any, guard: Guard | None) -> Any:
+    """The solver with what `diffeqsolve` fills in, for a loop of one's own.
+
+    An implicit solver's root finder gets the controller's tolerances where it asks for
+    them, and a Runge-Kutta solver loops over its stages in forward mode.
+
+    ```python
+    >>> import diffrax
+    >>> from gflow.solvers import ready
+    >>> print(ready(diffrax.Tsit5(), None).scan_kind)
+    lax
+
+    ```
+    """
+    if isinstance(solver, diffrax.AbstractWrappedSolver):
+        inner = ready(solver.solver, guard)
+        return eqx.tree_at(lambda s: s.solver, solver, inner)
+    if isinstance(solver, diffrax.AbstractRungeKutta) and solver.scan_kind is None:
+        solver = eqx.tree_at(
+            lambda s: s.scan_kind, solver, "lax", is_leaf=lambda x: x is None
+        )
+    if not isinstance(solver, diffrax.AbstractImplicitSolver):
+        return solver
+    finder: Any = solver.root_finder
+    open_ones = [
+        name
+        for name in ("rtol", "atol", "norm")
+        if getattr(finder, name, None) is use_stepsize_tol
+    ]
+    if not open_ones:
+        return solver
+    return eqx.tree_at(
+        lambda s: [getattr(s.root_finder, name) for name in open_ones],
+        solver,
+        [getattr(guard, name) for name in open_ones],
+    )
