@@ -70,7 +70,7 @@ def test_order_of_convergence(order: int) -> None:
         y, _ = jax.lax.fori_loop(0, num, body, (y, state))
         return jnp.abs(y[0] - exact(1.0))
 
-    coarse, fine = (64, 128) if order < 5 else (48, 96)
+    coarse, fine = 128, 256
     ratio = float(error(jnp.asarray(coarse)) / error(jnp.asarray(fine)))
     assert abs(np.log2(ratio) - order) < 0.15
 
@@ -91,8 +91,17 @@ _W0 = {"u": jnp.asarray(1e-3), "v": jnp.asarray(2e-3), "z": jnp.ones(3)}
 
 @pytest.fixture(scope="module")
 def reference() -> Any:
-    """The end of the stiff saddle by an implicit Runge-Kutta method."""
-    return _solve(_stiff, _W0, 20.0, 1e-11, diffrax.Kvaerno5()).ys
+    """The end of the stiff saddle by an explicit Runge-Kutta method."""
+    return diffrax.diffeqsolve(
+        diffrax.ODETerm(_stiff),
+        diffrax.Dopri8(),
+        0.0,
+        20.0,
+        None,
+        _W0,
+        stepsize_controller=diffrax.PIDController(rtol=1e-11, atol=1e-13),
+        max_steps=100_000,
+    ).ys
 
 
 @eqx.filter_jit
@@ -247,7 +256,7 @@ def test_cut_steps_do_no_harm() -> None:
     gap = jax.tree.map(lambda a, b: np.max(np.abs(a - b)), run.ys, free.ys)
     assert max(jax.tree.leaves(gap)) < 1e-4
     # Some steps to grow again after each of 23 cuts; a restart would take more.
-    assert int(run.stats["num_steps"]) < 1000
+    assert int(run.stats["num_steps"]) < 800
 
 
 def test_orders_beyond_five_are_refused() -> None:
