@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 Rows = Float[Array, "k n"]
 
-# A combination of rows whose squared length is below this is left out: the errors of its
-# products would be multiplied by the inverse length. Fresh products have round-off only;
-# old ones belong to an H of the past, and with 1e-6 for these, too, Ritz values far above
-# the spectrum arose where H changes along the run, and errors of 0.9 at tolerance 1e-5.
+# A combination of rows whose squared length is below this is left out: the errors of
+# its products would be multiplied by the inverse length. Fresh products have round-off
+# only; old ones belong to an H of the past. With 1e-6 for these, too, Ritz values far
+# above the spectrum arose where H changes along the run: errors of 0.9 at 1e-5.
 _FRESH, _OLD = 1e-6, 0.5
 
 
@@ -59,8 +59,8 @@ class SpectralPreconditioner(eqx.Module):
     ) -> "SpectralPreconditioner":
         """The largest Ritz pairs in the span of the old vectors and new directions.
 
-        H may have changed since the old images were made: the new ones are taken as they
-        are, and of the old ones only what is nearly orthogonal to the new directions.
+        H may have changed since the old images were made: the new ones are taken as
+        they are, and of the old ones only what the new directions do not tell.
 
         **Arguments:**
 

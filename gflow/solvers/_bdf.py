@@ -21,6 +21,8 @@ from ._secants import secant_correction
 
 # A step below this share of the one asked for was refused before, or cut.
 _CUT = 0.95
+# One below this share grows back as fast as its error allows.
+_SHORT = 0.3
 
 
 class BDFState(eqx.Module):
@@ -53,7 +55,9 @@ class BDFInterpolation(diffrax.AbstractLocalInterpolation):
         if t1 is not None:
             end = extrapolation(jnp.asarray(t1), self.times, self.order + 1)
             weights = end - weights
-        return jax.tree.map(lambda y: jnp.tensordot(weights, y, 1), self.values)
+        return jax.tree.map(
+            lambda y: jnp.tensordot(weights.astype(y.dtype), y, 1), self.values
+        )
 
 
 class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
@@ -202,9 +206,14 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         )
         h = t1 - t0
         age = jnp.where(h < _CUT * state.wanted, 0, state.age)
+        cut = h < _SHORT * state.wanted
         history = state.history.seen(h)
         order = jnp.minimum(state.order, jnp.maximum(history.num - 1, 1))
-        bdf = formula(jnp.asarray(t1), history.times, order)
+        # Times may be of higher precision than the state, and must not raise it.
+        bdf = jax.tree.map(
+            lambda x: x.astype(state.rate.dtype),
+            formula(jnp.asarray(t1), history.times, order),
+        )
         predictions, psi = history.combine(bdf.predictors), history.combine(bdf.psi)
         equation, size = self._equation(terms, t1, y0, args, bdf, psi)
         guess = self._guess(history, bdf, equation, predictions[1])
@@ -218,7 +227,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             predictions, bdf.constants
         )
         _, factor, next_order = next_step(
-            errors, order, self.max_order, history.num, age, solved
+            errors, order, self.max_order, history.num, age, cut, solved
         )
         # A failed solve is refused by its error; what it left must not reach anyone.
         flat, unravel = ravel_pytree(y0)
@@ -228,7 +237,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             history=history.pushed(t1, y, slope),
             order=next_order,
             age=jnp.where(changes, 0, age + 1).astype(jnp.int32),
-            wanted=(factor * h).astype(state.wanted.dtype),
+            wanted=jnp.where(cut, state.wanted, factor * h).astype(state.wanted.dtype),
             rate=solution.rate,
             preconditioner=solution.preconditioner,
         )

@@ -26,6 +26,7 @@ def next_step(
     max_order: int,
     num_points: Int[Array, ""],
     age: Int[Array, ""],
+    cut: Any,
     solved: Any,
 ) -> tuple[Any, Any, Any]:
     """Whether a step is accepted, the factor for the next, and its order.
@@ -40,6 +41,7 @@ def next_step(
     - `num_points`: past points that the step saw.
     - `age`: accepted steps since order or step changed. Both change only after as
         many steps as the order: differences over unlike steps mislead.
+    - `cut`: whether the step was much shorter than asked for, and may grow at once.
     """
     orders = order + jnp.arange(-1, 2)
     bias = jnp.asarray(_BIAS, errors.dtype)
@@ -49,7 +51,7 @@ def next_step(
     allowed = jnp.stack([order > 1, jnp.asarray(True), higher])
     factors = jnp.where(allowed, factors, 0)
     best = jnp.argmax(factors)
-    starting = num_points < 3
+    starting = (num_points < 3) | cut
     most = jnp.where(starting, _LARGEST_FIRST_GROWTH, _LARGEST_GROWTH)
     growth = jnp.minimum(factors[best], most)
     grows = ((age >= order) | starting) & (growth >= _LEAST_GROWTH)

@@ -49,7 +49,7 @@ class History(eqx.Module):
         last = times[num - 1]
         times = jnp.where(indices < num, times, last - h * (indices - num + 1))
         values, slopes = self.values[rows], self.slopes[rows]
-        tangent = self.values[0] - h * self.slopes[0]
+        tangent = self.values[0] - jnp.asarray(h, values.dtype) * self.slopes[0]
         lone = self.num == 1
         values = values.at[1].set(jnp.where(lone, tangent, values[1]))
         return History(times, values, slopes, num)

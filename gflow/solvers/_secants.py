@@ -40,7 +40,8 @@ def secant_correction(
     lengths = jnp.where(lengths > 0, lengths, 1)
     images, rises = images / lengths, jnp.where(used[:, None], rises, 0) / lengths
     sizes, axes = jnp.linalg.eigh((images * weights) @ images.T)
-    kept = sizes > _CUTOFF * jnp.max(sizes)
-    inverse = jnp.where(kept, 1 / jnp.where(kept, sizes, 1), 0)
+    # Damped, not cut off: round-off must not decide what a run does.
+    tiny = jnp.finfo(sizes.dtype).tiny
+    inverse = sizes / (sizes**2 + (_CUTOFF * jnp.max(sizes)) ** 2 + tiny)
     right = axes.T @ ((images * weights) @ residual)
     return (axes @ (inverse * right)) @ rises

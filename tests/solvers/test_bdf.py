@@ -25,7 +25,7 @@ def _solve(
     return diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
-        0.0,
+        jnp.zeros_like(jnp.asarray(t1)),
         t1,
         None,
         w0,
@@ -70,7 +70,7 @@ def test_order_of_convergence(order: int) -> None:
         y, _ = jax.lax.fori_loop(0, num, body, (y, state))
         return jnp.abs(y[0] - exact(1.0))
 
-    coarse, fine = (64, 128) if order < 5 else (48, 96)
+    coarse, fine = 128, 256
     ratio = float(error(jnp.asarray(coarse)) / error(jnp.asarray(fine)))
     assert abs(np.log2(ratio) - order) < 0.15
 
@@ -91,8 +91,17 @@ _W0 = {"u": jnp.asarray(1e-3), "v": jnp.asarray(2e-3), "z": jnp.ones(3)}
 
 @pytest.fixture(scope="module")
 def reference() -> Any:
-    """The end of the stiff saddle by an implicit Runge-Kutta method."""
-    return _solve(_stiff, _W0, 20.0, 1e-11, diffrax.Kvaerno5()).ys
+    """The end of the stiff saddle by an explicit Runge-Kutta method."""
+    return diffrax.diffeqsolve(
+        diffrax.ODETerm(_stiff),
+        diffrax.Dopri8(),
+        0.0,
+        20.0,
+        None,
+        _W0,
+        stepsize_controller=diffrax.PIDController(rtol=1e-11, atol=1e-13),
+        max_steps=100_000,
+    ).ys
 
 
 @eqx.filter_jit
@@ -112,13 +121,18 @@ def test_error_follows_the_tolerance_past_a_saddle(reference: Any) -> None:
     assert max(steps) < 600
 
 
-def test_vmap_equals_loop() -> None:
+@pytest.mark.parametrize("recycles", [False, True])
+def test_vmap_equals_loop(recycles: bool) -> None:
     """Lanes that take their own steps end where each ends alone."""
+    # What is recycled rests on small eigenproblems, whose round-off differs when they
+    # are batched; it decides when solves end, so then only the tolerance is kept.
+    solver = BDF(num_ritz=4) if recycles else BDF(num_ritz=0, num_secants=0)
+    rtol = 1e-4 if recycles else 1e-12
     scales = jnp.array([0.5, 1.0, 3.0])
 
     def end(scale: Any) -> Any:
         w0 = jax.tree.map(lambda x: scale * x, _W0)
-        return _solve(_stiff, w0, 5.0, 1e-5, BDF(num_ritz=4)).ys
+        return _solve(_stiff, w0, 5.0, 1e-5, solver).ys
 
     together = jax.jit(jax.vmap(end))(scales)
     alone = jax.jit(end)
@@ -126,7 +140,7 @@ def test_vmap_equals_loop() -> None:
         for a, b in zip(
             jax.tree.leaves(together), jax.tree.leaves(alone(scale)), strict=True
         ):
-            np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(a[i], b, rtol=rtol, atol=rtol * 1e-2)
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -166,7 +180,8 @@ def test_single_precision_keeps_its_type() -> None:
     """In float32 at a loose tolerance, with exact products."""
     w0 = jnp.ones(2, jnp.float32)
     rate = jnp.array([1.0, 1e4], jnp.float32)
-    run = _solve(lambda t, w, args: -rate * w, w0, 1.0, 1e-3, BDF())
+    t1 = jnp.asarray(1.0, jnp.float32)
+    run = _solve(lambda t, w, args: -rate * w, w0, t1, 1e-3, BDF())
     assert run.ys.dtype == jnp.float32
     np.testing.assert_allclose(run.ys[0], [np.exp(-1), 0], atol=3e-3)
     assert int(run.stats["num_steps"]) < 120
@@ -247,7 +262,7 @@ def test_cut_steps_do_no_harm() -> None:
     gap = jax.tree.map(lambda a, b: np.max(np.abs(a - b)), run.ys, free.ys)
     assert max(jax.tree.leaves(gap)) < 1e-4
     # Some steps to grow again after each of 23 cuts; a restart would take more.
-    assert int(run.stats["num_steps"]) < 1000
+    assert int(run.stats["num_steps"]) < 800
 
 
 def test_orders_beyond_five_are_refused() -> None:
