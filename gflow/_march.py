@@ -235,9 +235,7 @@ class March:
                 setting, checkpoint, t1, times, due, budget, max_saved_steps=most
             )
         t1 = jnp.asarray(end, self._dtype)
-        return advance(
-            setting, checkpoint, t1, times, budget, max_saved_steps=most
-        )
+        return advance(setting, checkpoint, t1, times, budget, max_saved_steps=most)
 
     def _added(self, record: Record, ts: Any, states: Any) -> Record:
         flow = self.setting.flow

@@ -217,8 +217,14 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         predictions, psi = history.combine(bdf.predictors), history.combine(bdf.psi)
         equation, size = self._equation(terms, t1, y0, args, bdf, psi)
         guess = self._guess(history, bdf, equation, predictions[1])
+        flat, unravel = ravel_pytree(y0)
+        # Once a step is shorter than the tolerance, an algebraic error that is small
+        # beside the tolerance only is all there is of the step: w would drift along
+        # past slopes, uphill as well. So it is held small beside the step, too.
+        least = jnp.sqrt(jnp.finfo(flat.dtype).eps)
+        length = jnp.clip(size(guess - flat[: len(guess)]), least, 1)
         solution = self.root_finder.solve(
-            equation, guess, bdf.constants[1], state.rate, state.preconditioner
+            equation, guess, bdf.constants[1] / length, state.rate, state.preconditioner
         )
         y, slope = _ended(equation, solution, psi)
         solved = solution.converged & jnp.all(jnp.isfinite(y))
@@ -230,7 +236,6 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             errors, order, self.max_order, history.num, age, cut, solved
         )
         # A failed solve is refused by its error; what it left must not reach anyone.
-        flat, unravel = ravel_pytree(y0)
         y = jnp.where(solved, y, flat)
         changes = (next_order != order) | (factor > 1)
         next_state = BDFState(
@@ -241,7 +246,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             rate=solution.rate,
             preconditioner=solution.preconditioner,
         )
-        told = self._told(y0, unravel(y), factor)
+        told = self._told(y0, unravel(y), unravel(y - predictions[1]), factor)
         dense = {
             "times": jnp.concatenate([jnp.asarray(t1)[None], history.times]),
             "values": jax.vmap(unravel)(jnp.concatenate([y[None], history.values])),
@@ -291,16 +296,22 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             values, slopes, used, bdf.gamma, residual, equation.weights
         )
 
-    def _told(self, y0: Any, y1: Any, factor: Any) -> Any:
-        """The error for which the controller's factor for the step is this one."""
+    def _told(self, y0: Any, y1: Any, error: Any, factor: Any) -> Any:
+        """The error, as long as the controller's factor for the step asks for."""
         finder = self.root_finder
-        unit = finder.norm(jax.tree.map(jnp.ones_like, y0))
 
-        def error(a: Any, b: Any) -> Any:
-            scale = finder.atol + finder.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))
-            return (SAFETY / (factor * unit)).astype(a.dtype) * scale
+        def scale(a: Any, b: Any) -> Any:
+            return finder.atol + finder.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))
 
-        return jax.tree.map(error, y0, y1)
+        scales = jax.tree.map(scale, y0, y1)
+        size = finder.norm(jax.tree.map(jnp.divide, error, scales))
+        # A step without an error tells one all the same.
+        none = ~(size > 0)
+        error = jax.tree.map(lambda e, s: jnp.where(none, s, e), error, scales)
+        size = jnp.where(none, finder.norm(jax.tree.map(jnp.ones_like, y0)), size)
+        return jax.tree.map(
+            lambda e: (SAFETY / (factor * size)).astype(e.dtype) * e, error
+        )
 
 
 def _core(y: Any) -> Any:
