@@ -1,4 +1,4 @@
 """Continuous-time laws of motion."""
 
 from ._flow import Flow as Flow
-from ._gradient import GradientFlow as GradientFlow
+from ._gradient import FlowState as FlowState, GradientFlow as GradientFlow

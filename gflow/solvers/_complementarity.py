@@ -1,0 +1,143 @@
+"""The box-constrained linear complementarity problem of kinks that meet at a point.
+
+μ_q = g_q λ_q weighted multipliers · v = b - K μ normal velocities, K the Gram matrix
+of the normals. Sought are μ in the box [g low, g high] with
+
+    v = 0 inside,    v ≤ 0 where λ = low,    v ≥ 0 where λ = high,                 (1)
+
+that is, each pair is held at 0, or has its slope and moves to the side of that slope.
+For g > 0 these are the optimality conditions of min ½ μᵀKμ - bᵀμ over the box, a
+convex problem: the speed that results is the least among all mixtures of the sides.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# A Gram matrix of normals that depend on each other is singular, but its range holds
+# every b that can come up; this much ridge, relative to the diagonal, picks one μ.
+_RIDGE = 1e-13
+# What round-off may do to v and μ without being taken for a violation.
+_SLACK = 64
+# After so many block pivots that reduce no infeasibility, one at a time, least index
+# first, which ends on every problem with one solution.
+_PATIENCE = 8
+_MAX_PIVOTS = 200
+
+AT_LOW, HELD, AT_HIGH = -1, 0, 1
+
+
+class Resolved(eqx.Module):
+    """A solution of (1): status -1, 0, 1 for λ = low, between, high."""
+
+    status: Int[Array, " c"]
+    mu: Float[Array, " c"]
+    v: Float[Array, " c"]
+    num_pivots: Int[Array, ""]
+    solved: Bool[Array, ""]
+
+
+class _Pivots(eqx.Module):
+    status: Int[Array, " c"]
+    mu: Float[Array, " c"]
+    v: Float[Array, " c"]
+    bad: Bool[Array, " c"]
+    num_pivots: Int[Array, ""]
+    least_bad: Int[Array, ""]
+    patience: Int[Array, ""]
+
+
+def solve_masked(
+    K: Float[Array, "c c"], b: Float[Array, " c"], mask: Bool[Array, " c"]
+) -> Float[Array, " c"]:
+    """The μ that is 0 outside of `mask` with (K μ)_q = b_q inside of it.
+
+    Cost: one Cholesky factorization of size C.
+    """
+    eps = jnp.finfo(K.dtype).eps
+    ridge = jnp.maximum(_RIDGE, 16 * eps)
+    diagonal = jnp.where(mask, jnp.diag(K), 1)
+    mask = mask & (diagonal > 0)
+    # Unit diagonal: normals of all sizes are alike to the ridge.
+    scale = jnp.where(mask, 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1)), 0)
+    A = scale[:, None] * K * scale[None, :]
+    n = A.shape[0]
+    A = A.at[jnp.arange(n), jnp.arange(n)].set(1 + ridge)
+    factor = jax.scipy.linalg.cho_factor(A, lower=True)
+    return scale * jax.scipy.linalg.cho_solve(factor, scale * b)
+
+
+def resolve(
+    K: Float[Array, "c c"],
+    b: Float[Array, " c"],
+    bounds: tuple[Float[Array, " c"], Float[Array, " c"]],
+    status: Int[Array, " c"],
+    open_: Bool[Array, " c"],
+) -> Resolved:
+    """Solve (1) for the pairs in `open_`; the others keep the status given.
+
+    Block principal pivoting, with single pivots where it makes no headway.
+
+    **Arguments:**
+
+    - `bounds`: g low and g high; the first is below the second where open.
+    - `status`: a first guess, and the final word outside of `open_`.
+
+    **Cost:** one Cholesky factorization of size C for each pivot, in most cases few.
+
+    **References:** Júdice, Pires 1994 (Computers & Operations Research 21), for boxes
+    and strictly monotone problems; Murty 1974 for the least-index rule.
+    """
+    low, high = bounds
+
+    def evaluate(status: Any) -> tuple[Any, Any, Any]:
+        pinned = jnp.where(status < 0, low, jnp.where(status > 0, high, 0.0))
+        free = (status == HELD) & open_
+        pinned = jnp.where(free, 0, pinned)
+        mu = solve_masked(K, jnp.where(free, b - K @ pinned, 0), free) + pinned
+        v = jnp.where(free, 0, b - K @ mu)
+        return mu, v, _infeasible(K, b, (low, high), status, mu, v) & open_
+
+    def pivot(state: _Pivots) -> _Pivots:
+        single = state.patience <= 0
+        first = jnp.arange(len(b)) == jnp.argmax(state.bad)
+        flip = state.bad & (first | ~single)
+        to = jnp.where(
+            state.status == HELD, jnp.where(state.mu < low, AT_LOW, AT_HIGH), HELD
+        )
+        status = jnp.where(flip, to, state.status)
+        mu, v, bad = evaluate(status)
+        num_bad = jnp.sum(bad)
+        better = num_bad < state.least_bad
+        return _Pivots(
+            status,
+            mu,
+            v,
+            bad,
+            state.num_pivots + 1,
+            jnp.minimum(num_bad, state.least_bad),
+            jnp.where(better, _PATIENCE, state.patience - 1),
+        )
+
+    mu, v, bad = evaluate(status)
+    zero = jnp.zeros((), int)
+    start = _Pivots(status, mu, v, bad, zero, jnp.sum(bad), zero + _PATIENCE)
+    end = jax.lax.while_loop(
+        lambda s: jnp.any(s.bad) & (s.num_pivots < _MAX_PIVOTS), pivot, start
+    )
+    return Resolved(end.status, end.mu, end.v, end.num_pivots, ~jnp.any(end.bad))
+
+
+def _infeasible(
+    K: Array, b: Array, bounds: tuple[Array, Array], status: Array, mu: Array, v: Array
+) -> Array:
+    low, high = bounds
+    eps = _SLACK * jnp.finfo(K.dtype).eps
+    width = eps * jnp.abs(high - low)
+    size = eps * (jnp.abs(b) + jnp.abs(K) @ jnp.abs(mu))
+    outside = (mu < low - width) | (mu > high + width)
+    wrong = jnp.where(status < 0, v > size, v < -size)
+    return jnp.where(status == HELD, outside, wrong)
