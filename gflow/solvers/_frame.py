@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from .. import _trees as trees
 from ..flows import FlowState
 from ..problem import Gated, Kinks, Normals, Problem
-from ._complementarity import solve_masked
+from ._complementarity import inverse_masked, solve_near
 from ._mode import Mode
 
 
@@ -78,15 +78,20 @@ class Frame:
             dy = moved
         return ravel_pytree(dy)[0]
 
-    def field(self, mode: Mode) -> Callable[[Any, Array], tuple[Array, Array]]:
-        """`(t, flat) -> (derivative, ν)` in a mode. Cost: one gradient."""
+    def field(
+        self, mode: Mode, inverse: Array
+    ) -> Callable[[Any, Array], tuple[Array, Array]]:
+        """`(t, flat) -> (derivative, ν)` in a mode, `inverse` that of a K nearby.
+
+        Cost: one gradient.
+        """
 
         def evaluate(t: Any, flat: Array) -> tuple[Array, Array]:
             dy = self.smooth(t, flat, mode.slopes)
             normals = self.normals(flat, mode)
             K = self.gram(flat, normals)
             v = jnp.where(mode.held, normals.push(_params(dy)), 0)
-            nu = solve_masked(K, v, mode.held)
+            nu = solve_near(K, inverse, v, mode.held)
             return self.pushed(flat, dy, normals, K, v, nu), nu
 
         return evaluate
@@ -100,7 +105,7 @@ class Frame:
         normals = self.normals(flat, mode)
         z = self.kinks.values(self.w(flat), mode.slopes)
         z = jnp.where(mask, jnp.take(z, mode.pairs, mode="fill", fill_value=0), 0)
-        kappa = solve_masked(self.gram(flat, normals), z, mask)
+        kappa = inverse_masked(self.gram(flat, normals), mask) @ z
         step = self.problem.descent(self.w(flat), normals.pull(kappa))
         y = self.unravel(flat)
         w = jax.tree.map(jnp.add, _params(y), step)

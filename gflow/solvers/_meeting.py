@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..problem import take
-from ._complementarity import AT_HIGH, AT_LOW, HELD, resolve
+from ._complementarity import AT_HIGH, AT_LOW, HELD, inverse_masked, resolve
 from ._frame import Frame
 from ._mode import Mode, Tally, count
 
@@ -26,6 +26,8 @@ class Place(eqx.Module):
     z: Float[Array, " p"]
     dz_dt: Float[Array, " p"]
     signals: Float[Array, " c"]
+    # Of the Gram matrix of the held pairs at the last kink.
+    inverse: Float[Array, "c c"]
     tally: Tally
 
 
@@ -67,7 +69,9 @@ def meet(
     )
     tally = count(tally, mode, new, last.undetermined, (~last.solved).astype(int))
     z, dz_dt = frame.switches(flat, last.rate, new)
-    place = Place(flat, last.rate, new, z, dz_dt, last.signals, tally)
+    K = frame.gram(flat, frame.normals(flat, new))
+    inverse = inverse_masked(K, new.held)
+    place = Place(flat, last.rate, new, z, dz_dt, last.signals, inverse, tally)
     return place, (jnp.sum(together) <= room, last.count)
 
 
