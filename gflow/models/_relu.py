@@ -102,9 +102,7 @@ class TwoLayerReLU(PiecewiseModel):
         """∇z_ij is x_i in the row of unit j: no reverse pass."""
         if not isinstance(metric, Rates | None):
             return None
-        rows = jnp.take(
-            inputs, pairs // self.width, axis=0, mode="fill", fill_value=0
-        )
+        rows = jnp.take(inputs, pairs // self.width, axis=0, mode="fill", fill_value=0)
         ones = {"w": jnp.ones((1, 1), rows.dtype), "a": jnp.ones((1,), rows.dtype)}
         rate = 1.0 if metric is None else metric.inverse_apply(w, ones)["w"][0, 0]
         return UnitNormals(rows, pairs % self.width, w["a"], jnp.asarray(rate))

@@ -44,4 +44,3 @@ class Gated(Problem):
     def predict(self, w: Params) -> jax.Array | None:
         """None: only its field is of use."""
         return None
-

@@ -63,7 +63,10 @@ class KinkedObjective(Problem):
     @property
     def kinks(self) -> Kinks:
         """The places where an argument of σ is zero."""
-        return _ObjectiveKinks(self._loss, *self.slopes, self.metric)
+        low, high = self.slopes
+        return _ObjectiveKinks(
+            function=self._loss, low=low, high=high, metric=self.metric
+        )
 
     def loss(self, w: Params) -> Scalar:
         """L(w)."""

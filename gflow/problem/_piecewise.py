@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float, Int
 
 from .._types import Params, Scalar
@@ -47,22 +46,14 @@ class PiecewiseModel(eqx.Module):
 class RiskKinks(Kinks):
     """The kinks of criterion(model(w, inputs), targets) + penalty(w)."""
 
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
     model: PiecewiseModel
     inputs: Any
     targets: Any
     criterion: Callable[[Any, Any], Any]
     penalty: Callable[[Params], Any] | None
     metric: Metric | None
-
-    @property
-    def low(self) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The model's."""
-        return self.model.low
-
-    @property
-    def high(self) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The model's."""
-        return self.model.high
 
     def loss(self, w: Params, activate: Activate) -> Scalar:
         """The risk with `activate` in the place of σ; the penalty must be smooth."""

@@ -32,7 +32,7 @@ class Problem(eqx.Module):
 
     @property
     def kinks(self) -> Kinks | None:
-        """Where the loss is not smooth, if the problem says so; None for a smooth one."""
+        """Where the loss is not smooth, if the problem says so; None if smooth."""
         return None
 
     def loss_and_grad(self, w: Params) -> tuple[Scalar, Params]:

@@ -87,12 +87,14 @@ class EmpiricalRisk(Problem):
         if not isinstance(self.model, PiecewiseModel):
             return None
         return RiskKinks(
-            self.model,
-            self.inputs,
-            self.targets,
-            self.criterion,
-            self.penalty,
-            self.metric,
+            low=self.model.low,
+            high=self.model.high,
+            model=self.model,
+            inputs=self.inputs,
+            targets=self.targets,
+            criterion=self.criterion,
+            penalty=self.penalty,
+            metric=self.metric,
         )
 
     def predict(self, w: Params) -> jax.Array:

@@ -68,18 +68,18 @@ def inverse_masked(
     scale = jnp.where(mask, 1 / jnp.sqrt(jnp.where(mask, diagonal, 1)), 0)
     index = jnp.arange(len(scale))
     ridge = max(_RIDGE, 16 * float(jnp.finfo(K.dtype).eps))
-    A = (scale[:, None] * K * scale[None, :]).at[index, index].set(1 + ridge)
+    scaled = (scale[:, None] * K * scale[None, :]).at[index, index].set(1 + ridge)
 
-    def sweep(i: Any, A: Array) -> Array:
-        pivot = jnp.maximum(A[i, i], ridge)
-        column = jnp.where(index == i, 0, A[:, i])
-        row = jnp.where(index == i, 1, A[i]) / pivot
-        swept = jnp.where((index == i)[None, :], 0, A) - column[:, None] * row
-        return jnp.where((index == i)[:, None], row, swept)
+    def sweep(i: Any, a: Array) -> Array:
+        pivot = jnp.maximum(a[i, i], ridge)
+        column = jnp.where(index == i, 0, a[:, i])
+        row = jnp.where(index == i, 1, a[i]) / pivot
+        rest = jnp.where((index == i)[None, :], 0, a) - column[:, None] * row
+        return jnp.where((index == i)[:, None], row, rest)
 
     last = jnp.max(jnp.where(mask, index + 1, 0))
-    A = jax.lax.fori_loop(0, last, sweep, A)
-    return scale[:, None] * A * scale[None, :]
+    swept = jax.lax.fori_loop(0, last, sweep, scaled)
+    return scale[:, None] * swept * scale[None, :]
 
 
 def solve_near(
@@ -110,8 +110,8 @@ def solve_near(
         r = r - alpha * Kp
         z = inverse @ r
         new = r @ z
-        p = z + jnp.where(rho > 0, new / rho, 0) * p
-        return nu + alpha * (carry[2]), r, p, new, count + 1
+        turned = z + jnp.where(rho > 0, new / rho, 0) * p
+        return nu + alpha * p, r, turned, new, count + 1
 
     r = jnp.where(mask, v, 0)
     z = inverse @ r

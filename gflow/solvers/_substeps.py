@@ -71,9 +71,7 @@ def run(frame: Frame, chain: Chain, t1: Any) -> Chain:
 
     def goes_on(chain: Chain) -> Any:
         tries_left = chain.num_tries < _TRIES_PER_SEGMENT * room
-        return (
-            (chain.t < t1) & (chain.num_segments < room) & tries_left & chain.fits
-        )
+        return (chain.t < t1) & (chain.num_segments < room) & tries_left & chain.fits
 
     return jax.lax.while_loop(goes_on, lambda c: _link(frame, c, t1), chain)
 
@@ -81,7 +79,9 @@ def run(frame: Frame, chain: Chain, t1: Any) -> Chain:
 def _link(frame: Frame, chain: Chain, t1: Any) -> Chain:
     place, left = chain.place, t1 - chain.t
     h = jnp.minimum(chain.length, left)
-    step = tsit5(frame.field(place.mode, place.inverse), chain.t, place.flat, place.rate, h)
+    step = tsit5(
+        frame.field(place.mode, place.inverse), chain.t, place.flat, place.rate, h
+    )
     end = _end(frame, place, step)
     crossing = _first(frame, place, step, end, h)
     short = crossing.theta * h <= 8 * jnp.finfo(h.dtype).eps * jnp.abs(chain.t)
@@ -108,9 +108,7 @@ def _end(frame: Frame, place: Place, step: Step) -> Place:
     index = jnp.where(mode.held, mode.pairs, mode.slopes.shape[0])
     slopes = mode.slopes.at[index].set(own, mode="drop")
     new = Mode(mode.side, slopes, mode.pairs, mode.held)
-    return Place(
-        step.y1, step.k1, new, z, dz_dt, signals, place.inverse, place.tally
-    )
+    return Place(step.y1, step.k1, new, z, dz_dt, signals, place.inverse, place.tally)
 
 
 def _first(frame: Frame, place: Place, step: Step, end: Place, h: Any) -> Crossing:

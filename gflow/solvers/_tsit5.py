@@ -68,7 +68,7 @@ class Step(eqx.Module):
 def tsit5(
     field: Callable[[Any, Any], tuple[Any, Any]], t: Any, y0: Any, k0: Any, h: Any
 ) -> Step:
-    """One step of y' = field(t, y)[0] on a flat vector, k0 being the field at its start.
+    """One step of y' = field(t, y)[0] on a flat vector; k0 is the field at its start.
 
     **Cost:** six evaluations of the field.
 
