@@ -19,10 +19,12 @@ _TAKE, _BEYOND = 0.0, 1.02
 # A kink that the present velocities predict sooner than the step's end shortens the
 # try to this multiple of the time predicted.
 _AIM = 1.15
-# A held pair is let go when its multiplier is past its bound by this share of what it
-# changed in the try: its kink is then certain to repel, and the delay costs an error of
-# second order in the share.
-_MARGIN, _LEAST_MARGIN = 1e-3, 1e-10
+# A held pair is let go when its multiplier is past its bound by more than the error of
+# the quadratic c0 + c1 θ + c2 θ² that stands for it, about c2²/c1: its field then leads
+# away from the kink for certain. The delay δ costs an error of order δ², and δ is of
+# third order in the step.
+_MARGIN, _MOST_MARGIN, _LEAST_MARGIN = 0.3, 1e-3, 1e-9
+_ROUND_OFF = 1e-12
 _TRIES_PER_SEGMENT = 3
 
 
@@ -149,9 +151,12 @@ def _multiplier_margins(
         middle = g_middle * room + sign * step.extras[MIDDLE - 1]
         last = end.signals * room + sign * step.extras[-1]
         spread = jnp.maximum(jnp.abs(middle - start), jnp.abs(last - start))
-        least = _LEAST_MARGIN * place.signals * (kinks.high - kinks.low)
-        lift = jnp.maximum(-start, 0) + _MARGIN * spread + least
-        margin = quadratic(start, middle, last, MIDDLE_TIME).at[0].add(lift)
+        least = _ROUND_OFF * place.signals * (kinks.high - kinks.low)
+        margin = quadratic(start, middle, last, MIDDLE_TIME)
+        bend = margin[2] ** 2 / jnp.where(margin[1] == 0, 1, jnp.abs(margin[1]))
+        unsure = jnp.minimum(_MARGIN * bend, _MOST_MARGIN * spread)
+        lift = jnp.maximum(-start, 0) + unsure + _LEAST_MARGIN * spread + least
+        margin = margin.at[0].add(lift)
         none = jnp.zeros_like(margin).at[0].set(1)
         out.append(jnp.where(mode.held, margin, none))
     return out
