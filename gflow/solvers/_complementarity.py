@@ -26,6 +26,9 @@ _SLACK = 64
 # first, which ends on every problem with one solution.
 _PATIENCE = 8
 _MAX_PIVOTS = 200
+# Where more normals meet than there are directions, pivots on singular blocks may go in
+# circles. After so many, a ridge that makes the solution unique, and slack to match.
+_SOFT_AFTER, _SOFT_RIDGE, _SOFT_SLACK = 40, 1e-8, 1e-6
 _MAX_ITERATIONS = 50
 
 AT_LOW, HELD, AT_HIGH = -1, 0, 1
@@ -141,15 +144,19 @@ def resolve(
     and strictly monotone problems; Murty 1974 for the least-index rule.
     """
     low, high = bounds
+    hard = K
 
-    def evaluate(status: Any) -> tuple[Any, Any, Any]:
+    def evaluate(status: Any, soft: Any) -> tuple[Any, Any, Any]:
+        K = hard + jnp.where(soft, _SOFT_RIDGE, 0) * jnp.diag(jnp.diag(hard))
         pinned = jnp.where(status < 0, low, jnp.where(status > 0, high, 0.0))
         free = (status == HELD) & open_
         pinned = jnp.where(free, 0, pinned)
         right = jnp.where(free, b - K @ pinned, 0)
         mu = inverse_masked(K, free) @ right + pinned
         v = jnp.where(free, 0, b - K @ mu)
-        return mu, v, _infeasible(K, b, (low, high), status, mu, v) & open_
+        slack = jnp.where(soft, _SOFT_SLACK, _SLACK * jnp.finfo(K.dtype).eps)
+        bad = _infeasible(K, b, (low, high), status, mu, v, slack)
+        return mu, v, bad & open_
 
     def pivot(state: _Pivots) -> _Pivots:
         single = state.patience <= 0
@@ -159,7 +166,7 @@ def resolve(
             state.status == HELD, jnp.where(state.mu < low, AT_LOW, AT_HIGH), HELD
         )
         status = jnp.where(flip, to, state.status)
-        mu, v, bad = evaluate(status)
+        mu, v, bad = evaluate(status, state.num_pivots >= _SOFT_AFTER)
         num_bad = jnp.sum(bad)
         better = num_bad < state.least_bad
         return _Pivots(
@@ -172,7 +179,7 @@ def resolve(
             jnp.where(better, _PATIENCE, state.patience - 1),
         )
 
-    mu, v, bad = evaluate(status)
+    mu, v, bad = evaluate(status, jnp.asarray(False))
     zero = jnp.zeros((), int)
     start = _Pivots(status, mu, v, bad, zero, jnp.sum(bad), zero + _PATIENCE)
     end = jax.lax.while_loop(
@@ -182,12 +189,17 @@ def resolve(
 
 
 def _infeasible(
-    K: Array, b: Array, bounds: tuple[Array, Array], status: Array, mu: Array, v: Array
+    K: Array,
+    b: Array,
+    bounds: tuple[Array, Array],
+    status: Array,
+    mu: Array,
+    v: Array,
+    slack: Any,
 ) -> Array:
     low, high = bounds
-    eps = _SLACK * jnp.finfo(K.dtype).eps
-    width = eps * jnp.abs(high - low)
-    size = eps * (jnp.abs(b) + jnp.abs(K) @ jnp.abs(mu))
+    width = slack * jnp.abs(high - low)
+    size = slack * (jnp.abs(b) + jnp.abs(K) @ jnp.abs(mu))
     outside = (mu < low - width) | (mu > high + width)
     wrong = jnp.where(status < 0, v > size, v < -size)
     return jnp.where(status == HELD, outside, wrong)

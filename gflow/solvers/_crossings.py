@@ -84,7 +84,7 @@ def first_crossing(polynomials: Float[Array, "5 q"]) -> Crossing:
 
 def _bisect(polynomial: Array, low: Any, high: Any) -> Any:
     # Ends on the side below zero, so that what is released there is past its bound.
-    def halve(_: int, ends: Any) -> Any:
+    def halve(_: Any, ends: Any) -> Any:
         low, high = ends
         middle = 0.5 * (low + high)
         below = _at(polynomial, middle) < 0

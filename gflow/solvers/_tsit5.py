@@ -15,7 +15,7 @@ NUM_STAGES = 7
 MIDDLE, MIDDLE_TIME = 2, 0.327
 
 
-def _weights() -> np.ndarray[Any, Any]:
+def _weights() -> Float[np.ndarray, "7 ..."]:
     """The b_i(θ) of the free interpolant, as coefficients of θ, θ², θ³, θ⁴.
 
     Tsitouras 2011, from the factored form in which they are commonly given.
@@ -45,7 +45,7 @@ def _product(scale: float, one: float, other: float) -> tuple[float, float, floa
 DENSE = _weights()
 
 
-def _matrix() -> np.ndarray[Any, Any]:
+def _matrix() -> Float[np.ndarray, "7 ..."]:
     tableau = diffrax.Tsit5.tableau
     rows = [np.zeros(NUM_STAGES)]
     rows += [np.pad(row, (0, NUM_STAGES - len(row))) for row in tableau.a_lower]
