@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import diffrax
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ._counting import CountingSolver, Work
 from ._frame import Frame, frame
@@ -28,6 +28,8 @@ class FilippovState(eqx.Module):
     place: Place
     # Segments per unit of time in the last step.
     density: Float[Array, ""]
+    # Spent on accepted steps, in gradients.
+    spent: Int[Array, ""]
 
 
 class Filippov(CountingSolver):
@@ -98,7 +100,7 @@ class Filippov(CountingSolver):
         place, _ = meet(setting, t0, flat, mode, jnp.abs(z) <= near, Tally.zero())
         tally = eqx.tree_at(lambda t: t.most_held, Tally.zero(), place.tally.most_held)
         place = eqx.tree_at(lambda p: p.tally, place, tally)
-        return FilippovState(place, jnp.zeros((), z.dtype))
+        return FilippovState(place, jnp.zeros((), z.dtype), jnp.zeros((), int))
 
     def attempt(
         self,
@@ -122,7 +124,12 @@ class Filippov(CountingSolver):
         done = (chain.t >= t1) & chain.fits
         error = jnp.where(done, chain.error, jnp.inf)
         density = (chain.num_segments - 1) / (t1 - t0)
-        state = FilippovState(chain.place, density.astype(flat.dtype))
+        spent = _PER_TRY * chain.num_tries + _PER_ROUND * chain.num_rounds
+        state = FilippovState(
+            chain.place,
+            density.astype(flat.dtype),
+            solver_state.spent + spent.astype(int),
+        )
         dense = {
             "starts": chain.starts,
             "lengths": chain.lengths,
@@ -130,10 +137,7 @@ class Filippov(CountingSolver):
             "coefficients": chain.coefficients,
             "like": y0,
         }
-        work = Work(
-            (_PER_TRY * chain.num_tries + _PER_ROUND * chain.num_rounds).astype(int),
-            jnp.zeros((), int),
-        )
+        work = Work(spent.astype(int), jnp.zeros((), int))
         y1 = setting.unravel(chain.place.flat)
         error = setting.unravel(error)
         return y1, error, dense, state, diffrax.RESULTS.successful, work
@@ -152,6 +156,7 @@ class Filippov(CountingSolver):
             "undetermined": tally.undetermined,
             "unresolved": tally.unresolved,
             "most_held": tally.most_held,
+            "gradients_accepted": solver_state.spent,
         }
 
     def _room(self, setting: Frame, flat: Array) -> int:

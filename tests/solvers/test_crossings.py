@@ -23,7 +23,7 @@ def test_quartic_interpolates_values_and_slopes() -> None:
 def test_quadratic_interpolates() -> None:
     """Values at 0, 0.3 and 1 of 1 - 2x + 3x²."""
     values = [jnp.array([1 - 2 * x + 3 * x**2]) for x in (0.0, 0.3, 1.0)]
-    found = np.asarray(quadratic(*values, 0.3))[:, 0]
+    found = np.asarray(quadratic(values[0], values[1], values[2], 0.3))[:, 0]
     np.testing.assert_allclose(found, [1, -2, 3, 0, 0], atol=1e-12)
 
 

@@ -99,7 +99,7 @@ def test_order_five_across_kinks() -> None:
 
     @eqx.filter_jit
     def end(h: Any) -> Any:
-        return diffrax.diffeqsolve(
+        solution: Any = diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, w, problem: problem.velocity(w)),
             SOLVER,
             0.0,
@@ -109,7 +109,8 @@ def test_order_five_across_kinks() -> None:
             EXIT,
             stepsize_controller=diffrax.ConstantStepSize(),
             max_steps=4096,
-        ).ys[-1]
+        )
+        return solution.ys[-1]
 
     steps = 0.6 / 2.0 ** np.arange(5)
     errors = [np.abs(end(jnp.asarray(h)) - exit_exact(3.0)).max() for h in steps]
