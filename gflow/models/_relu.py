@@ -47,9 +47,9 @@ class TwoLayerReLU(PiecewiseModel):
     >>> import jax.numpy as jnp
     >>> from gflow.models import TwoLayerReLU
     >>> net = TwoLayerReLU(2, 1)
-    >>> w = {"w": jnp.array([[1.0, -1.0]]), "a": jnp.array([2.0])}
+    >>> w = {"w": jnp.array([[1.0, -1.0]]), "a": jnp.array([-2.0])}
     >>> print(net(w, jnp.array([[3.0, 1.0], [1.0, 3.0]])))
-    [4. 0.]
+    [-4.  0.]
 
     ```
     """
@@ -105,7 +105,9 @@ class TwoLayerReLU(PiecewiseModel):
         rows = jnp.take(inputs, pairs // self.width, axis=0, mode="fill", fill_value=0)
         ones = {"w": jnp.ones((1, 1), rows.dtype), "a": jnp.ones((1,), rows.dtype)}
         rate = 1.0 if metric is None else metric.inverse_apply(w, ones)["w"][0, 0]
-        return UnitNormals(rows, pairs % self.width, w["a"], jnp.asarray(rate))
+        return UnitNormals(
+            rows, pairs % self.width, w["a"], jnp.asarray(rate, rows.dtype)
+        )
 
     def max_held(self, w: Params, inputs: Float[Array, "n d"]) -> int:
         """d - 1 pairs can hold a unit without stopping it; at most 256 in all."""
@@ -262,7 +264,7 @@ def _place(pair: Any, starts: list[int], widths: tuple[int, ...]) -> tuple[Any, 
 
 
 def _sigma(model: PiecewiseModel) -> Activate:
-    return lambda z: jnp.where(z > 0, model.high, model.low) * z
+    return lambda z: jnp.where(z > 0, model.high, model.low).astype(z.dtype) * z
 
 
 def _two_rates(rates: tuple[float, float] | None) -> dict[str, float] | None:

@@ -102,7 +102,7 @@ class Kinks(eqx.Module):
 
     def plain(self, z: Array) -> Array:
         """σ(z)."""
-        return jnp.where(z > 0, self.high, self.low) * z
+        return jnp.where(z > 0, self.high, self.low).astype(z.dtype) * z
 
     def values(
         self, w: Params, slopes: Float[Array, " p"] | None = None

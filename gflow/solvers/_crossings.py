@@ -79,7 +79,7 @@ def first_crossing(polynomials: Float[Array, "5 q"]) -> Crossing:
 
     theta, last, _ = jax.lax.while_loop(cond, body, (high, jnp.asarray(-1), 0))
     hit = found & ((_at(polynomials, theta) <= 0) | (index == last))
-    return Crossing(found, theta, hit)
+    return Crossing(found, theta.astype(dtype), hit)
 
 
 def _bisect(polynomial: Array, low: Any, high: Any) -> Any:

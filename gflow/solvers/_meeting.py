@@ -124,7 +124,7 @@ def _round(
     found = resolve(K, b, bounds, status, attracts)
     wrong = here & ~attracts & _against(found.status, found.v, K, b, found.mu)
     inside = jnp.clip(found.mu / jnp.where(attracts, g, 1), kinks.low, kinks.high)
-    ends = jnp.where(found.status < 0, kinks.low, kinks.high)
+    ends = jnp.where(found.status < 0, kinks.low, kinks.high).astype(own.dtype)
     multipliers = jnp.where(here & (found.status == HELD), inside, ends)
     kappa = jnp.where(here, g * (multipliers - own), 0)
     return _Round(

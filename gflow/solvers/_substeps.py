@@ -131,7 +131,7 @@ def _first(frame: Frame, place: Place, step: Step, end: Place, h: Any) -> Crossi
     z = z.at[0].add(lift)
     z = jnp.where(mode.side == 0, jnp.zeros_like(z).at[0].set(1), z)
     bounds = _multiplier_margins(frame, place, step, end)
-    found = first_crossing(jnp.concatenate([z, *bounds], axis=1))
+    found = first_crossing(jnp.concatenate([z, *bounds], axis=1).astype(dtype))
     return eqx.tree_at(lambda c: c.hit, found, found.hit[: side.shape[0]])
 
 

@@ -40,7 +40,9 @@ def corner(B: Any, c: Any, p: Any = (), Q: Any = ((),), C: Any = ((),)) -> Any:
 
     def full(x: Any, *shape: int) -> Any:
         x = np.asarray(x, float)
-        return jnp.asarray(np.pad(x, [(0, n - m) for n, m in zip(shape, x.shape, strict=True)]))
+        return jnp.asarray(
+            np.pad(x, [(0, n - m) for n, m in zip(shape, x.shape, strict=True)])
+        )
 
     loss = Corner(full(c, 3), full(C, 3, 4), full(B, 3, 4), full(p, 4), full(Q, 4, 4))
     return KinkedObjective(loss, slopes=(-1.0, 1.0))
