@@ -3,3 +3,4 @@
 from ._diagonal import diagonal_invariants as diagonal_invariants
 from ._drift import drift as drift
 from ._invariant import Invariant as Invariant
+from ._relu import relu_invariants as relu_invariants

@@ -9,11 +9,6 @@ from ._conjugate_gradient import (
     ConjugateGradient as ConjugateGradient,
     conjugate_gradient as conjugate_gradient,
 )
-from ._deflation import (
-    Deflation as Deflation,
-    harvest as harvest,
-    no_deflation as no_deflation,
-)
 from ._eigenpairs import Eigenpairs as Eigenpairs, eigenpairs as eigenpairs
 from ._lanczos import Lanczos as Lanczos, lanczos as lanczos
 from ._phi_functions import (

@@ -1,6 +1,17 @@
 """What is minimized and in which geometry."""
 
+from ._gated import Gated as Gated
+from ._kinked_objective import KinkedObjective as KinkedObjective
+from ._kinks import (
+    Activate as Activate,
+    DenseNormals as DenseNormals,
+    Kinks as Kinks,
+    Normals as Normals,
+    gate as gate,
+    take as take,
+)
 from ._metric import Metric as Metric, Rates as Rates
 from ._objective import Objective as Objective
+from ._piecewise import PiecewiseModel as PiecewiseModel
 from ._problem import Problem as Problem
 from ._risk import EmpiricalRisk as EmpiricalRisk, half_sum_squares as half_sum_squares

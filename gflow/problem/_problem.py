@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .. import _trees as trees
 from .._types import Params, Scalar
+from ._kinks import Kinks
 from ._metric import Metric
 
 
@@ -28,6 +29,11 @@ class Problem(eqx.Module):
     @abc.abstractmethod
     def predict(self, w: Params) -> jax.Array | None:
         """The model's outputs f(w) on the data, or None if the loss has no model."""
+
+    @property
+    def kinks(self) -> Kinks | None:
+        """Where the loss is not smooth, if the problem says so; None if smooth."""
+        return None
 
     def loss_and_grad(self, w: Params) -> tuple[Scalar, Params]:
         """L(w) and ∇L(w). Cost: one gradient."""

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .._types import Params, Scalar
+from ._kinks import Kinks
 from ._metric import Metric, Rates
+from ._piecewise import PiecewiseModel, RiskKinks
 from ._problem import Problem
 
 
@@ -78,6 +80,22 @@ class EmpiricalRisk(Problem):
         """criterion(model(w, inputs), targets) + penalty(w)."""
         value = self.criterion(self.model(w, self.inputs), self.targets)
         return value if self.penalty is None else value + self.penalty(w)
+
+    @property
+    def kinks(self) -> Kinks | None:
+        """Those of a `PiecewiseModel`; None for any other model."""
+        if not isinstance(self.model, PiecewiseModel):
+            return None
+        return RiskKinks(
+            low=self.model.low,
+            high=self.model.high,
+            model=self.model,
+            inputs=self.inputs,
+            targets=self.targets,
+            criterion=self.criterion,
+            penalty=self.penalty,
+            metric=self.metric,
+        )
 
     def predict(self, w: Params) -> jax.Array:
         """model(w, inputs)."""

@@ -8,6 +8,7 @@ from ._counting import (
     Reporting as Reporting,
     Work as Work,
 )
+from ._filippov import Filippov as Filippov, FilippovState as FilippovState
 from ._guard import Guard as Guard, GuardState as GuardState
 from ._newton_krylov import NewtonKrylov as NewtonKrylov
 from ._plan import (
