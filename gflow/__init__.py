@@ -81,10 +81,13 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = (
     "diagnostics",
+    "flows",
     "invariants",
+    "linalg",
     "models",
     "plots",
     "problem",
+    "solvers",
     "studies",
     "trajectory",
 )

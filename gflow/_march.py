@@ -11,13 +11,13 @@ import numpy as np
 
 from . import _trees as trees
 from ._clocked_stretch import advance_clocked, looked_at_again, saved_in_part
-from ._position import End, Position, judged
+from ._position import End, Position, judged, qualified
 from ._results import Outcome
 from ._revision import restarted, revised, taken
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
 from .flows import Clocked
-from .solvers import Choice, Evaluations
+from .solvers import Choice, CountingSolver, Evaluations
 from .trajectory import (
     FIRST_BUDGET,
     Budget,
@@ -251,8 +251,9 @@ class March:
         guard = checkpoint.controller_state
         attempts = position.num_attempts
         looks = self.setting.watch.num_gradients
-        work = position.earlier + taken(position.choice.solver, position)
-        own = work.gradients
+        solver, choice = position.choice.solver, position.choice
+        work = position.earlier + taken(solver, position)
+        own, report = work.gradients, _report(solver, checkpoint)
         stats = {
             "num_steps": attempts,
             "num_accepted": int(guard.num_accepted),
@@ -262,16 +263,26 @@ class March:
             "num_gradients_saving": record.num_gradients,
             "num_losses": 1 + (1 + self.setting.watch.num_losses) * attempts,
             "num_hvps": work.products,
+            "solver": report,
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
         }
-        assert position.end is not None
         # The checkpoint shares its points with the trajectory, but for the last where
         # a run ended between two points of its schedule.
         record = record.joined()
         shared = record.first_points(num_points)
         kept = dataclasses.replace(position, record=shared)
-        return assemble(record, position.end, stats, position.choice.plan, origin, kept)
+        end = qualified(position, report)
+        rtol = max(origin.options["rtol"], choice.least_rtol)
+        return assemble(record, end, stats, choice.plan, origin, kept, rtol=rtol)
+
+
+def _report(solver: Any, checkpoint: Checkpoint) -> dict[str, float]:
+    """What the solver has to say of its steps."""
+    if not isinstance(solver, CountingSolver):
+        return {}
+    report = solver.report(checkpoint.solver_state)
+    return {name: np.asarray(value).item() for name, value in report.items()}
 
 
 def _lead(state: Any) -> Any:

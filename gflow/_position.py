@@ -92,6 +92,23 @@ def judged(
     return dataclasses.replace(position, end=end, located=fired or found)
 
 
+def qualified(position: Position, report: dict[str, float]) -> End:
+    """The end, with what the solver's own report has to say of it."""
+    assert position.end is not None
+    outcome, _ = position.end
+    if outcome.ok and report.get("unresolved"):
+        return Outcome.unresolved, f"{report['unresolved']:g} times"
+    if outcome is not Outcome.reached_end:
+        return position.end
+    if report.get("undetermined"):
+        return Outcome.reached_undetermined, f"{report['undetermined']:g} times"
+    if position.choice.least_rtol:
+        total = float(position.checkpoint.controller_state.error_sum)
+        text = f"local errors add up to {total:.1e}, rms over the parameters"
+        return Outcome.reached_roughly, text
+    return position.end
+
+
 def _climbs(position: Position) -> bool:
     """Whether the guard refuses and refuses, and no loss has dropped since w0.
 

@@ -15,6 +15,16 @@ class Outcome(enum.Enum):
     """
 
     reached_end = (True, "the end was reached")
+    reached_undetermined = (
+        True,
+        "the end was reached, but the flow is not unique: a kink turned repelling "
+        "under values held on it, and one way was taken",
+    )
+    reached_roughly = (
+        True,
+        "the end was reached through kinks that the problem does not declare, with "
+        "errors of first order in the step, not of the size of the tolerance",
+    )
     stationary = (True, "the gradient norm fell below its threshold")
     loss_reached = (True, "the loss fell below its threshold")
     target_reached = (True, "the observable reached its target")
@@ -28,6 +38,7 @@ class Outcome(enum.Enum):
     nonfinite_grad = (False, "the gradient is not finite")
     nonfinite_state = (False, "every step, however small, ends at a non-finite state")
     nonfinite_observable = (False, "a saved observable is not finite")
+    unresolved = (False, "the flow could not be followed at a kink")
     unbalanced = (False, "the loss dropped and the energy integrated do not agree")
     ascent = (False, "the loss rises along the velocity, however small the step")
     step_underflow = (False, "the step size fell below the resolution of time")
@@ -42,9 +53,12 @@ class Outcome(enum.Enum):
 ADVICE = {
     Outcome.wall_clock: "raise the budget, or let simulate go on: resume=trajectory",
     Outcome.max_steps: (
-        "the problem may be stiff: try an implicit solver (solver=diffrax.Kvaerno5()), "
         "a looser rtol, a shorter t1, or stops=[gf.MaxSteps(n)] with a larger n"
     ),
+    Outcome.reached_roughly: (
+        "declare the kinks: gf.models.TwoLayerReLU, DeepReLU, problem.KinkedObjective"
+    ),
+    Outcome.unresolved: "tighten rtol, or a starting point off the kinks",
     Outcome.zero_gradient: (
         "w0 is a stationary point (all zeros, perhaps) or every rate is zero: "
         "move w0 off it"
@@ -61,8 +75,8 @@ ADVICE = {
     ),
     Outcome.nonfinite_observable: "look at the observable named above",
     Outcome.unbalanced: (
-        "the solver left the flow: tighten rtol, or use an implicit solver "
-        "(solver=diffrax.Kvaerno5())"
+        "the solver left the flow: tighten rtol, or leave the choice of solver to "
+        "simulate; does the loss have kinks (ReLU) that the problem does not declare?"
     ),
     Outcome.ascent: (
         "the velocity is not a descent direction of the loss there: a kink, a "
@@ -72,7 +86,10 @@ ADVICE = {
         "the gradient is not continuous there, or the dtype is too narrow: enable "
         "float64, or loosen rtol"
     ),
-    Outcome.stalled: "the flow may be sliding along a kink: loosen rtol to 1e-3",
+    Outcome.stalled: (
+        "the flow may be sliding along a kink: declare it (gf.models.TwoLayerReLU, "
+        "problem.KinkedObjective), or loosen rtol to 1e-3"
+    ),
 }
 
 

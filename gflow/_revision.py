@@ -18,6 +18,7 @@ from .solvers import (
     GuardState,
     Look,
     Probe,
+    has_symmetric_derivative,
     num_evaluations,
 )
 
@@ -56,7 +57,9 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
         position.choice,
         look,
         rtol=float(setting.rtol),
-        implicit=setting.rtol.dtype == np.float64 and checkpoint.stride is None,
+        implicit=setting.rtol.dtype == np.float64
+        and checkpoint.stride is None
+        and has_symmetric_derivative(setting.problem),
         probe=probe,
     )
     position = dataclasses.replace(
@@ -93,7 +96,22 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
     def product(direction: Any) -> Any:
         return jax.jvp(field, (w,), (direction,))[1]
 
-    return spectral_radius(product, field(w), max_products=_PRODUCTS, rtol=_ACCURACY)
+    metric = setting.problem.metric
+    weights = None if metric is None else metric.weights()
+
+    def weigh(x: Any) -> Any:
+        def scaled(weight: Any, subtree: Any) -> Any:
+            return jax.tree.map(lambda leaf: weight.astype(leaf.dtype) * leaf, subtree)
+
+        return jax.tree.map(scaled, weights, x)
+
+    return spectral_radius(
+        product,
+        field(w),
+        max_products=_PRODUCTS,
+        rtol=_ACCURACY,
+        weigh=None if weights is None else weigh,
+    )
 
 
 @eqx.filter_jit

@@ -17,7 +17,7 @@ from ._stretch import Setting
 from ._types import Invariants, Observables, Params
 from .flows import Clock, Flow, clocked
 from .problem import Problem
-from .solvers import BDF, Auto, choose
+from .solvers import BDF, Auto, Filippov, choose, has_symmetric_derivative
 from .trajectory import (
     COMPANION_RATIO,
     Budget,
@@ -115,9 +115,8 @@ def simulate(
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
     check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
-    choice = choose(solver)
-    if clock is not None and isinstance(solver, BDF):
-        raise ValueError("BDF cannot run under a clock: leave solver out, or use RKC")
+    choice = choose(solver, problem if clock is None else None, static)
+    _check_solver(solver, problem, clock)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
@@ -140,6 +139,19 @@ def simulate(
         position = march.run(position, line)
     run = march.finish(position, origin)
     return conclude(_with_error(run) if error_estimate else run, throw)
+
+
+def _check_solver(solver: Any, problem: Problem, clock: Clock | None) -> None:
+    if isinstance(solver, BDF) and clock is not None:
+        raise ValueError("BDF cannot run under a clock: leave solver out, or use RKC")
+    if isinstance(solver, BDF) and not has_symmetric_derivative(problem):
+        raise ValueError(
+            "BDF needs a metric that does not depend on w: leave solver out, or use RKC"
+        )
+    if isinstance(solver, Filippov) and (clock is not None or problem.kinks is None):
+        raise ValueError(
+            "Filippov needs a problem that declares its kinks, and no clock"
+        )
 
 
 def _with_error(run: Trajectory) -> Trajectory:

@@ -14,6 +14,7 @@ from ._types import Params
 from .flows import Clocked, Flow
 from .problem import Problem
 from .solvers import (
+    BDF,
     Choice,
     CountingSolver,
     Guard,
@@ -76,9 +77,11 @@ class Setting(eqx.Module):
 
     @property
     def reporting_solver(self) -> Any:
-        """The solver; if it can tell of its work, it does."""
-        counts = isinstance(self.solver, CountingSolver)
-        return Reporting(self.solver) if counts else self.solver
+        """The solver in the problem's geometry; if it can tell of its work, it does."""
+        solver, metric = self.solver, self.problem.metric
+        if isinstance(solver, BDF) and solver.weights is None and metric is not None:
+            solver = dataclasses.replace(solver, weights=metric.weights())
+        return Reporting(solver) if isinstance(solver, CountingSolver) else solver
 
     def guard(self, budget: Any) -> Guard:
         """The step-size controller with a budget of attempted steps."""

@@ -22,6 +22,13 @@ class Metric(eqx.Module):
     def check(self, w: Params) -> None:
         """Raise `ValueError` if the metric does not fit parameters `w`."""
 
+    @abc.abstractmethod
+    def weights(self) -> PyTree[jax.Array] | None:
+        """G as a diagonal, a tree prefix of the parameters; None if it is none.
+
+        In the inner product Σ weights a b the derivative of the velocity is symmetric.
+        """
+
 
 class Rates(Metric):
     """One learning rate for each group of parameters: G^-1 = diag(rates).
@@ -66,6 +73,10 @@ class Rates(Metric):
             return jax.tree.map(lambda g: rate.astype(g.dtype) * g, subtree)
 
         return jax.tree.map(scale, self.prefix, covector)
+
+    def weights(self) -> PyTree[jax.Array]:
+        """1/rate; 1 for a group that is frozen, where any number serves."""
+        return jax.tree.map(lambda r: 1 / jnp.where(r > 0, r, 1.0), self.prefix)
 
     def check(self, w: Params) -> None:
         """Raise `ValueError` unless the rates are a tree prefix of `w`."""

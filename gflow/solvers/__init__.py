@@ -15,6 +15,7 @@ from ._plan import (
     Evaluations as Evaluations,
     choose as choose,
     controller as controller,
+    has_symmetric_derivative as has_symmetric_derivative,
     num_evaluations as num_evaluations,
 )
 from ._ready import ready as ready

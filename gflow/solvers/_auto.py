@@ -8,11 +8,14 @@ from typing import Any
 import diffrax
 import equinox as eqx
 
+from .._types import Params
+from ..problem import Problem
 from ..trajectory import Plan
 from ._bdf import BDF
+from ._filippov import Filippov
 from ._rkc import RKC
 
-# The first look is after so many attempted steps, each next one after half as many more.
+# The first look is after so many attempted steps, the next after half as many more.
 _FIRST_LOOK = 16
 # h ρ from which an explicit step is taken to be held by stability: Tsit5's interval on
 # the negative axis ends at 3.3, and its controller keeps somewhat below.
@@ -22,7 +25,7 @@ _AT_STABILITY = 0.8
 _IMPLICIT_GRADIENTS, _IMPLICIT_POWER = 250.0, 0.12
 _GRADIENTS_A_STEP = 6
 # How many times dearer the explicit way must look before it is left. The forecast is
-# crude, and the more so the earlier it is made: 8 at the first look, 2 from 64 steps on.
+# crude, and the more so the earlier it is made: 8 at the first look, 2 from 64 steps.
 _MARGIN, _FIRST_MARGIN = 2.0, 128.0
 # Over four steps a smooth field changes by what its derivative says, give or take as
 # much; across a kink by many times that.
@@ -80,10 +83,11 @@ class Auto(eqx.Module):
 
     | what is known | solver | because |
     |---|---|---|
+    | the problem declares its kinks | Filippov | it goes through them at full order |
     | nothing yet | Tsit5 | cheapest where nothing is stiff; it learns by going on |
     | forecast cheap, or h ρ < 0.8 | the same | no stiffness to pay for |
     | forecast dear and h ρ ≥ 0.8 | BDF | steps held by stability alone |
-    | the same in float32, or under a clock | RKC | see below |
+    | the same, but float32, a clock, a metric that varies | RKC | see below |
     | BDF with half of its steps rejected | RKC | no linear solve that could fail |
     | forecast dear, h ρ < 0.8, f jumps over 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
 
@@ -93,15 +97,19 @@ class Auto(eqx.Module):
     half as many more are made. "Dear" is 8 times what BDF takes for a whole flow at
     the first look, falling to 2 at 64 steps.
 
-    In float32 the products of Newton's method drown in round-off, and under a clock
-    the Jacobian is not symmetric, which BDF's linear solver needs.
+    In float32 the products of Newton's method drown in round-off, and under a clock,
+    or in a metric that depends on w, the Jacobian is not symmetric, which BDF's linear
+    solver needs.
 
     **Cost:** none where the forecast is cheap; else a gradient and up to four
     Hessian-vector products a look, and two gradients and a product more if h ρ < 0.8.
     """
 
-    def first(self) -> Choice:
-        """The choice before anything is known."""
+    def first(self, problem: Problem | None = None, static: Params = None) -> Choice:
+        """The choice before anything is known, of a problem that may have kinks."""
+        if problem is not None and problem.kinks is not None:
+            reason = "Auto: the problem declares its kinks"
+            return Choice(Filippov(static), Plan("Filippov", reason))
         plan = Plan("Tsit5", "Auto: explicit, order 5, while nothing shows stiffness")
         return Choice(diffrax.Tsit5(), plan, _FIRST_LOOK)
 

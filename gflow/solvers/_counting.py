@@ -88,7 +88,8 @@ class Reporting(
     @property
     def root_finder(self) -> Any:
         """The wrapped solver's, if it is implicit."""
-        return self.solver.root_finder
+        solver: Any = self.solver
+        return solver.root_finder
 
     def order(self, terms: Any) -> Any:
         """The wrapped solver's."""

@@ -45,6 +45,8 @@ class GuardState(eqx.Module):
     num_accepted: Int[Array, ""]
     num_rejected: Int[Array, ""]
     num_refused: Int[Array, ""]
+    # The error estimates of accepted steps added up, in the controller's norm.
+    error_sum: Float[Array, ""]
     # What a `CountingSolver` told of its work.
     gradients: Int[Array, ""]
     products: Int[Array, ""]
@@ -139,6 +141,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             num_accepted=zero,
             num_rejected=zero,
             num_refused=zero,
+            error_sum=jnp.zeros_like(dt),
             gradients=zero,
             products=zero,
             brake=zero,
@@ -195,6 +198,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             num_accepted=old.num_accepted + accepted,
             num_rejected=old.num_rejected + ~accepted,
             num_refused=old.num_refused + refused,
+            error_sum=old.error_sum + jnp.where(accepted, self.norm(y_error), 0),
             gradients=gradients,
             products=products,
             brake=jnp.where(refused, _BRAKED_STEPS, brake),

@@ -5,6 +5,8 @@ from typing import Any
 
 import diffrax
 
+from .._types import Params
+from ..problem import Problem
 from ..trajectory import Plan
 from ._auto import Auto, Choice
 from ._counting import CountingSolver
@@ -21,7 +23,11 @@ _EXPLICIT_GAINS, _IMPLICIT_GAINS = (0.1, 0.6), (0.2, 0.4)
 _OWN_GAINS = (0.0, 1.0)
 
 
-def choose(solver: diffrax.AbstractSolver[Any] | Auto) -> Choice:
+def choose(
+    solver: diffrax.AbstractSolver[Any] | Auto,
+    problem: Problem | None = None,
+    static: Params = None,
+) -> Choice:
     """The solver to begin with, and the reason.
 
     | given | used | because |
@@ -29,9 +35,14 @@ def choose(solver: diffrax.AbstractSolver[Any] | Auto) -> Choice:
     | `Auto` | what it says | it may change along the run |
     | a solver with an error estimate | that solver | chosen by the caller |
     | a solver without | that solver in `diffrax.HalfSolver` | steps can adapt |
+
+    **Arguments:**
+
+    - `problem`: what is to be solved, None if under a clock; `static`: the leaves of
+        w that are not parameters.
     """
     if isinstance(solver, Auto):
-        return solver.first()
+        return solver.first(problem, static)
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
@@ -39,6 +50,14 @@ def choose(solver: diffrax.AbstractSolver[Any] | Auto) -> Choice:
         reason = "chosen by the caller; step doubling supplies its error estimate"
         return Choice(diffrax.HalfSolver(solver), Plan(name, reason))
     return Choice(solver, Plan(type(solver).__name__, "chosen by the caller"))
+
+
+def has_symmetric_derivative(problem: Problem) -> bool:
+    """Whether the velocity's derivative is symmetric in an inner product that is known.
+
+    It is where the metric is none or a diagonal that does not depend on w.
+    """
+    return problem.metric is None or problem.metric.weights() is not None
 
 
 def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDController:
@@ -63,8 +82,13 @@ class Evaluations:
 
     def __add__(self, other: "Evaluations") -> "Evaluations":
         """The sum, None where either is."""
-        pairs = (self.gradients, other.gradients), (self.products, other.products)
-        return Evaluations(*(None if None in (a, b) else a + b for a, b in pairs))
+
+        def plus(a: int | None, b: int | None) -> int | None:
+            return None if a is None or b is None else a + b
+
+        return Evaluations(
+            plus(self.gradients, other.gradients), plus(self.products, other.products)
+        )
 
 
 def num_evaluations(

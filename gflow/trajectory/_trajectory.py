@@ -79,8 +79,8 @@ class Trajectory:
     - `result`: the `Outcome`; `result.ok` says whether the end asked for was reached.
     - `stats`: num_steps, num_accepted, num_rejected, num_rejected_by_guard; of the
         steps and of the stops' look at each, num_gradients and num_hvps (None if the
-        solver does not tell) and num_losses; num_gradients_saving, spent on saved
-        values; seconds, compile_seconds. Locating a stop, some 50 looks once a run, is
+        solver does not tell) and num_losses; solver, what it reports itself;
+        num_gradients_saving, spent on saved values; seconds, compile_seconds. Locating a stop, some 50 looks once a run, is
         not counted. With an error estimate also num_steps_error, num_gradients_error
         and seconds_error, what the estimate took.
     - `plan`: the solver and the reason for it.
@@ -129,6 +129,11 @@ class Trajectory:
             f"gradient norm {grad[0]:.4g} -> {grad[-1]:.4g}",
             f"  cost      {_cost(self.stats)}",
         ]
+        if self.stats.get("solver"):
+            told = [
+                f"{name} {value:.4g}" for name, value in self.stats["solver"].items()
+            ]
+            lines.append(f"  solver    {', '.join(told)}")
         if self.energy_defect is not None:
             defect = f"{self.energy_defect:.2e} of the loss dropped"
             lines.append(f"  energy    balance defect {defect}")
@@ -146,7 +151,7 @@ def _cost(stats: dict[str, Any]) -> str:
     parts = [f"{stats['num_accepted']} steps"]
     if stats["num_rejected"]:
         guard = stats["num_rejected_by_guard"]
-        parts.append(f"{stats['num_rejected']} rejected ({guard} for raising the loss)")
+        parts.append(f"{stats['num_rejected']} rejected ({guard} by the guard)")
     gradients = stats["num_gradients"]
     counted = "not counted by this solver" if gradients is None else gradients
     parts.append(f"gradients {counted}")
@@ -168,8 +173,13 @@ def assemble(
     plan: Plan,
     origin: Origin,
     checkpoint: Any,
+    *,
+    rtol: float = 0.0,
 ) -> Trajectory:
-    """The trajectory that a record amounts to, its evidence computed."""
+    """The trajectory that a record amounts to, its evidence computed.
+
+    `rtol` is the loosest tolerance that a flow was solved at.
+    """
     data = record.gathered()
     observed = {k: data[k] for k in ("loss", "grad_norm", "energy") if k in data}
     observed |= data["observed"]
@@ -178,7 +188,7 @@ def assemble(
     if "energy" in data:
         defect = energy_defect(data["loss"], data["energy"])
         params = eqx.filter(record.first, eqx.is_inexact_array_like)
-        rtol, atol = origin.options["rtol"], origin.options["atol"]
+        atol = origin.options["atol"]
         tolerance = relative_tolerance(params, rtol, atol)
         end = balanced(end, data["loss"], data["energy"], tolerance)
         notes += flow_notes(data["loss"], params, atol)

@@ -53,7 +53,7 @@ def test_guard_holds_a_loose_solve_on_the_flow() -> None:
     assert guarded.energy_defect < loose.energy_defect / 10
     counts = guarded.stats
     assert counts["num_rejected"] >= counts["num_rejected_by_guard"]
-    assert f"({counts['num_rejected_by_guard']} for raising the loss)" in repr(guarded)
+    assert f"({counts['num_rejected_by_guard']} by the guard)" in repr(guarded)
 
 
 @pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-9])
