@@ -80,9 +80,9 @@ class Trajectory:
     - `stats`: num_steps, num_accepted, num_rejected, num_rejected_by_guard; of the
         steps and of the stops' look at each, num_gradients and num_hvps (None if the
         solver does not tell) and num_losses; solver, what it reports itself;
-        num_gradients_saving, spent on saved values; seconds, compile_seconds. Locating a stop, some 50 looks once a run, is
-        not counted. With an error estimate also num_steps_error, num_gradients_error
-        and seconds_error, what the estimate took.
+        num_gradients_saving, spent on saved values; seconds, compile_seconds. Locating
+        a stop, some 50 looks once a run, is not counted. With an error estimate also
+        num_steps_error, num_gradients_error and seconds_error, what the estimate took.
     - `plan`: the solver and the reason for it.
     - `notes`: whatever else the reader should know.
     - `versions`: of gflow and the libraries beneath it.

@@ -1,0 +1,183 @@
+"""The automatic choice of solver: the table in its docstring, line by line."""
+
+import math
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from closed_forms import closed_form, same_bits
+
+import gflow as gf
+from gflow.problem import KinkedObjective
+from gflow.solvers import BDF, RKC, Auto, Choice, Filippov, Look, Probe
+from gflow.solvers._auto import forecast
+from gflow.trajectory import Plan
+
+
+class _Quadratic(eqx.Module):
+    """½ Σ a w², so that w_i(t) = w_i(0) exp(-a_i t)."""
+
+    a: jax.Array
+
+    def __call__(self, w: Any) -> Any:
+        return 0.5 * jnp.sum(self.a * w**2)
+
+
+_RATES = jnp.geomspace(1e-3, 1e2, 12)
+_STIFF = gf.Objective(_Quadratic(_RATES))
+
+
+def _stiff(**options: Any) -> gf.Trajectory:
+    w0 = options.pop("w0", jnp.ones(12))
+    return gf.simulate(_STIFF, gf.GradientFlow(), w0, 1e3, **options)
+
+
+def _error(run: gf.Trajectory) -> float:
+    exact = np.exp(-np.asarray(_RATES) * 1e3)
+    return float(np.linalg.norm(run.w1 - exact) / np.linalg.norm(exact))
+
+
+@pytest.fixture(scope="module")
+def stiff() -> gf.Trajectory:
+    return _stiff(rtol=1e-5)
+
+
+def test_a_stiff_flow_is_handed_to_bdf(stiff: gf.Trajectory) -> None:
+    """Sharpness times horizon is 1e5: 30,000 steps for Tsit5 (stability 3.3/ρ)."""
+    assert stiff.plan.solver == "Tsit5, then BDF"
+    assert "stiff from t" in stiff.plan.reason
+    assert _error(stiff) < 1e-3
+    total = stiff.stats["num_gradients"] + 2 * stiff.stats["num_hvps"]
+    assert total < 6 * 1e5 / 3.3 / 50
+
+
+def test_resuming_after_the_change_gives_the_same_bits(stiff: gf.Trajectory) -> None:
+    """What the choice rests on is part of what a run stands on."""
+    short = _stiff(rtol=1e-5, stops=[gf.MaxSteps(40)], throw=False)
+    assert short.result is gf.Outcome.max_steps
+    assert same_bits(_stiff(rtol=1e-5, resume=short), stiff)
+
+
+def test_a_flow_that_is_not_stiff_pays_nothing() -> None:
+    """The forecast is cheap, so that no look costs a gradient, and no step differs."""
+    form = closed_form("logistic")
+    auto, tsit5 = form.simulate(), form.simulate(solver=diffrax.Tsit5())
+    assert auto.plan.solver == "Tsit5"
+    for name in ("num_gradients", "num_hvps", "num_steps"):
+        assert auto.stats[name] == tsit5.stats[name]
+
+
+def test_float32_goes_to_a_solver_without_linear_solves() -> None:
+    """Newton's products drown in round-off."""
+    run = _stiff(w0=jnp.ones(12, "float32"), rtol=1e-3, atol=1e-5)
+    assert run.plan.solver == "Tsit5, then RKC"
+    assert _error(run) < 0.1
+
+
+def test_declared_kinks_go_to_filippov() -> None:
+    """|w| from 1 is at its kink at t = 1 and stays."""
+    problem = KinkedObjective(lambda w, act: jnp.sum(act(w)), slopes=(-1.0, 1.0))
+    run = gf.simulate(problem, gf.GradientFlow(), jnp.array([1.0]), 2.0)
+    assert run.plan.solver == "Filippov"
+    assert run.stats["solver"]["slides"] == 1
+    assert abs(float(run.w1[0])) < 1e-6
+
+
+def test_kinks_that_are_not_declared_are_told() -> None:
+    """|w| + w²/20 slides at 0, where Tsit5 chatters: the outcome says what holds."""
+    # The second component keeps the flow going: y' = -y, and it sees no kink.
+    problem = gf.Objective(lambda w: jnp.abs(w[0]) + 0.05 * w[0] ** 2 + 0.5 * w[1] ** 2)
+    options: dict[str, Any] = {"rtol": 1e-6, "stops": [gf.MaxSteps(20_000)]}
+    run = gf.simulate(
+        problem,
+        gf.GradientFlow(),
+        jnp.array([0.5, 1.0]),
+        5.0,
+        throw=False,
+        **options,
+    )
+    assert "kinks that the problem does not declare" in run.plan.reason
+    assert run.result is not gf.Outcome.reached_end
+
+
+def _choice(solver: Any) -> Choice:
+    last = Look(t=1.0, t1=100.0, h=0.1, num_attempts=16, num_rejected=0)
+    return Choice(solver, Plan("first", "because"), 32, last)
+
+
+def _probe(stiffness: float, roughness: float = 0.0) -> Probe:
+    return Probe(lambda: stiffness, lambda: roughness)
+
+
+def _no_probe() -> Probe:
+    def never() -> float:
+        raise AssertionError("a look that should have cost nothing")
+
+    return Probe(never, never)
+
+
+def _revised(solver: Any, look: Look, probe: Probe, implicit: bool = True) -> Choice:
+    return Auto().revised(
+        _choice(solver), look, rtol=1e-3, implicit=implicit, probe=probe
+    )
+
+
+_DEAR = Look(t=2.0, t1=1e6, h=0.1, num_attempts=64, num_rejected=0)
+
+
+@pytest.mark.parametrize(
+    ("probe", "implicit", "expected"),
+    [
+        (_probe(3.0), True, BDF),
+        (_probe(3.0), False, RKC),
+        (_probe(0.1, 100.0), True, diffrax.Bosh3),
+        (_probe(0.1, 0.5), True, diffrax.Tsit5),
+    ],
+)
+def test_a_dear_forecast_is_looked_into(
+    probe: Probe, implicit: bool, expected: type
+) -> None:
+    """Held by stability: stiff; not so and rough: kinks; neither: it stays."""
+    choice = _revised(diffrax.Tsit5(), _DEAR, probe, implicit)
+    assert isinstance(choice.solver, expected)
+    assert (choice.least_rtol > 0) == (expected is diffrax.Bosh3)
+    assert choice.next_look == 96
+
+
+def test_a_cheap_forecast_is_not_looked_into() -> None:
+    """h grows with t: 20 log(50) = 78 steps are left."""
+    look = Look(t=2.0, t1=100.0, h=0.2, num_attempts=64, num_rejected=0)
+    assert isinstance(_revised(diffrax.Tsit5(), look, _no_probe()).solver, diffrax.Tsit5)
+
+
+@pytest.mark.parametrize(("rejected", "expected"), [(60, RKC), (10, BDF)])
+def test_an_implicit_solver_that_fails_is_left(rejected: int, expected: type) -> None:
+    """More than half of 100 steps rejected."""
+    look = Look(t=2.0, t1=1e6, h=0.1, num_attempts=116, num_rejected=rejected)
+    assert isinstance(_revised(BDF(), look, _no_probe()).solver, expected)
+
+
+def test_the_forecast_is_the_integral_of_the_inverse_step() -> None:
+    """∫ dt/h with h constant, with h ∝ t, and with h ∝ 1/t, over [2, 200]."""
+
+    def steps(h_last: float) -> float:
+        last = Look(t=1.0, t1=200.0, h=h_last, num_attempts=16, num_rejected=0)
+        now = Look(t=2.0, t1=200.0, h=0.1, num_attempts=32, num_rejected=0)
+        return forecast(last, now)
+
+    assert steps(0.1) == pytest.approx(198 / 0.1)
+    assert steps(0.05) == pytest.approx(2 / 0.1 * math.log(100))
+    # h = 0.2/t: ∫ t/0.2 dt = (200² - 2²)/0.4.
+    assert steps(0.2) == pytest.approx((200**2 - 2**2) / 0.4)
+
+
+def test_a_solver_that_does_not_fit_is_refused() -> None:
+    """Filippov without kinks, BDF under a clock: told before anything runs."""
+    with pytest.raises(ValueError, match="declares its kinks"):
+        _stiff(solver=Filippov())
+    with pytest.raises(ValueError, match="under a clock"):
+        _stiff(solver=BDF(), clock=gf.LogTime())
