@@ -15,7 +15,7 @@ from _methods import ATOL_SHARE, Method, Solved
 from _problems import Case
 from jax.flatten_util import ravel_pytree
 
-from gflow.solvers import num_gradients
+from gflow.solvers import num_evaluations
 
 _PROBE_STEPS, _LONGEST, _INSTANT = 200, 2**31 - 1, 1e-9
 
@@ -67,7 +67,12 @@ def _solve(case: Case, solver: Any, rtol: float, longest: int) -> Solved:
     status = "ok"
     if result != diffrax.RESULTS.successful:
         status = "too slow" if steps >= longest else "failed"
-    return Solved(np.asarray(w), num_gradients(solver, steps), steps, status=status)
+    return Solved(
+        np.asarray(w),
+        num_evaluations(solver, steps, 0, 0).gradients,
+        steps,
+        status=status,
+    )
 
 
 class Budgeted(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):

@@ -79,7 +79,9 @@ def judged(
     ):
         end = (Outcome.step_underflow, str(diffrax.RESULTS[result]))
     elif _climbs(position):
-        end = (Outcome.ascent, f"no loss dropped in {position.num_attempts} steps")
+        guard = position.checkpoint.controller_state
+        cause = Outcome.unbalanced if guard.was_off_balance else Outcome.ascent
+        end = (cause, f"no loss dropped in {position.num_attempts} steps")
     elif position.num_attempts - position.mark[0] >= _STALL_ATTEMPTS:
         growth = position.t - position.mark[1]
         if growth <= _STALL_GROWTH * position.t:

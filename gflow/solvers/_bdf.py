@@ -246,7 +246,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             rate=solution.rate,
             preconditioner=solution.preconditioner,
         )
-        told = self._told(y0, unravel(y), unravel(y - predictions[1]), factor)
+        told = self._told(y0, unravel(y), factor)
         dense = {
             "times": jnp.concatenate([jnp.asarray(t1)[None], history.times]),
             "values": jax.vmap(unravel)(jnp.concatenate([y[None], history.values])),
@@ -296,22 +296,16 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             values, slopes, used, bdf.gamma, residual, equation.weights
         )
 
-    def _told(self, y0: Any, y1: Any, error: Any, factor: Any) -> Any:
-        """The error, as long as the controller's factor for the step asks for."""
+    def _told(self, y0: Any, y1: Any, factor: Any) -> Any:
+        """The error for which the controller's factor for the step is this one."""
         finder = self.root_finder
+        unit = finder.norm(jax.tree.map(jnp.ones_like, y0))
 
-        def scale(a: Any, b: Any) -> Any:
-            return finder.atol + finder.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))
+        def error(a: Any, b: Any) -> Any:
+            scale = finder.atol + finder.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))
+            return (SAFETY / (factor * unit)).astype(a.dtype) * scale
 
-        scales = jax.tree.map(scale, y0, y1)
-        size = finder.norm(jax.tree.map(jnp.divide, error, scales))
-        # A step without an error tells one all the same.
-        none = ~(size > 0)
-        error = jax.tree.map(lambda e, s: jnp.where(none, s, e), error, scales)
-        size = jnp.where(none, finder.norm(jax.tree.map(jnp.ones_like, y0)), size)
-        return jax.tree.map(
-            lambda e: (SAFETY / (factor * size)).astype(e.dtype) * e, error
-        )
+        return jax.tree.map(error, y0, y1)
 
 
 def _core(y: Any) -> Any:

@@ -28,11 +28,9 @@ _ROUND_OFF = 8
 _SHRINK = 0.5
 _BRAKE = 1.1
 _BRAKED_STEPS = 10
+_LEAST_CUT = 0.95
 # A step that ended at a non-finite state says nothing about the size that would not.
 _RETREAT = 0.2
-# A step's energy balance may be off by this many times what an error as large as the
-# tolerance does to the loss, and, over the step, to the rate of the energy.
-_EXPLAINED = 10
 
 
 class GuardState(eqx.Module):
@@ -64,11 +62,11 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     A step is accepted if the wrapped controller accepts it, its end is finite, and
     (where `monotone`) its loss is at most the loss before it plus round-off, taken as
     8 eps max(|L|, |L(w0)|), and the energy gained is the loss dropped: to within
-    min(1000 tolerances, 0.1) of it, or else within 10 times what an error as large as
-    the tolerance, along the step's own, does to the loss and to the energy (in a stiff
-    step, which damps what it does not resolve, the latter is much the larger). It also
-    carries the size of the next step across a clipped one and across stretches, so
-    that cutting a solve into stretches changes no bit of it.
+    min(1000 tolerances, 0.1) of it, or else within what an error as large as the
+    tolerance does to the loss and to the energy (in a stiff step, which damps what
+    it does not resolve, the latter is much the larger). It also carries the size of
+    the next step across a clipped one and across stretches, so that cutting a solve
+    into stretches changes no bit of it.
 
     **Arguments:**
 
@@ -84,8 +82,8 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     **Result codes:** `dt_min_reached` when the next step is below the resolution of
     time, `max_steps_reached` when the budget is used up.
 
-    **Cost:** one loss for each attempted step; one loss and two gradients more where
-    the balance is off, which is rare.
+    **Cost:** one loss for each attempted step; three losses and three gradients more
+    where the balance is off, which is rare.
     """
 
     inner: diffrax.PIDController
@@ -237,25 +235,35 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         off = jnp.abs(dropped - (self.energy(y1) - self.energy(y0)))
         share = jnp.minimum(BALANCE_TOLERANCES * self.tolerance, BALANCE_SHARE)
 
+        # A step shorter than the tolerance is explained by it, and cannot lead astray.
+        scale = self._scale(y0, y1)
+        way = jax.tree.map(jnp.subtract, y1, y0)
+        length = self.norm(jax.tree.map(jnp.divide, way, scale))
+
         def unexplained() -> Any:
-            moved = self._moved(y0, y1, error)
-            loss = jnp.abs(self.loss(moved, args) - self.loss(y1, args))
-            rates = [self.energy_rate(t, y, args) for y in (moved, y1)]
-            explained = loss + h * jnp.abs(rates[0] - rates[1])
-            return off > _EXPLAINED * explained, 2
+            # An error as large as the tolerance, along the step's own, and along the
+            # step, on which the loss depends most.
+            size = self.norm(jax.tree.map(jnp.divide, error, scale))
+            size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
+            ends = [jax.tree.map(lambda y, e: y + e / size, y1, error)]
+            ends.append(jax.tree.map(lambda y, w: y + w / length, y1, way))
+            loss, rate = self.loss(y1, args), self.energy_rate(t, y1, args)
+            explained = sum(
+                jnp.abs(self.loss(y, args) - loss)
+                + h * jnp.abs(self.energy_rate(t, y, args) - rate)
+                for y in ends
+            )
+            return off > explained, 3
 
         suspect = asked & (off > share * jnp.abs(dropped) + self._slack(dropped))
+        suspect = suspect & (length > 1)
         return jax.lax.cond(suspect, unexplained, lambda: (jnp.asarray(False), 0))
 
-    def _moved(self, y0: Any, y1: Any, error: Any) -> Any:
-        """The end of a step, moved along its error as far as the tolerance allows."""
+    def _scale(self, y0: Any, y1: Any) -> Any:
+        def scale(a: Any, b: Any) -> Any:
+            return self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))
 
-        def scaled(a: Any, b: Any, e: Any) -> Any:
-            return e / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
-
-        size = self.norm(jax.tree.map(scaled, y0, y1, error))
-        size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
-        return jax.tree.map(lambda y, e: y + e / size, y1, error)
+        return jax.tree.map(scale, y0, y1)
 
     def _next_dt(
         self,
@@ -274,7 +282,10 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             accepted & (old.brake > 0), jnp.minimum(grown, _BRAKE * old.dt), grown
         )
         dt = jnp.where(refused, _SHRINK * h, grown)
-        return jnp.where(finite, dt, _RETREAT * h)
+        dt = jnp.where(finite, dt, _RETREAT * h)
+        # Near the resolution of time h is dt rounded, perhaps up: what follows a
+        # rejection must be shorter than what was asked for, or nothing ever ends.
+        return jnp.where(accepted, dt, jnp.minimum(dt, _LEAST_CUT * old.dt))
 
     def _result(self, state: GuardState, t: Any, result: Any) -> Any:
         attempted = state.num_accepted + state.num_rejected

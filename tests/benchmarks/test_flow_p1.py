@@ -32,7 +32,7 @@ def test_references_by_two_methods_agree():
 
 def test_callbacks_count_what_an_explicit_solver_says_it_took(plain: Any):
     """Callbacks agree with the count that an explicit tableau implies."""
-    told = methods.flow(plain)(1e-4).gradients
+    told = methods.flow(plain, diffrax.Tsit5())(1e-4).gradients
     count = methods.flow_count(plain, diffrax.Tsit5(), 1e-4)
     assert count.gradients == told
     assert count.hvps == 0
@@ -60,7 +60,7 @@ def test_steps_follow_the_order():
 def test_methods_meet_the_reference(plain: Any):
     """Every method ends at the hand-written reference, so all solve one flow."""
     for method, knob, limit in (
-        (methods.flow(plain), 1e-6, 1e-5),
+        (methods.flow(plain, diffrax.Tsit5()), 1e-6, 1e-5),
         (methods.scipy_method(plain, "LSODA"), 1e-6, 1e-4),
         (methods.descent(plain), 1000, 1e-2),
     ):

@@ -151,7 +151,9 @@ def test_a_dear_forecast_is_looked_into(
 def test_a_cheap_forecast_is_not_looked_into() -> None:
     """h grows with t: 20 log(50) = 78 steps are left."""
     look = Look(t=2.0, t1=100.0, h=0.2, num_attempts=64, num_rejected=0)
-    assert isinstance(_revised(diffrax.Tsit5(), look, _no_probe()).solver, diffrax.Tsit5)
+    assert isinstance(
+        _revised(diffrax.Tsit5(), look, _no_probe()).solver, diffrax.Tsit5
+    )
 
 
 @pytest.mark.parametrize(("rejected", "expected"), [(60, RKC), (10, BDF)])

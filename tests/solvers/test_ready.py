@@ -14,8 +14,11 @@ def guard(solver: object) -> Guard:
     return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
         inner=controller(solver, RTOL, ATOL, optx.rms_norm),
         loss=lambda y, args: y,
+        energy=lambda y: y,
+        energy_rate=lambda t, y, args: y,
         monotone=True,
         loss_scale=RTOL,
+        tolerance=RTOL,
         budget=jnp.asarray(1),
     )
 

@@ -17,7 +17,7 @@ def test_printed_run_shows_all_evidence() -> None:
     text = repr(run)
     for words in (
         "GradientFlow: reached_end: the end was reached at t = 5",
-        "plan      Tsit5: explicit, order 5",
+        "plan      Tsit5: Auto: explicit, order 5",
         "saved     201 points",
         f"{run.stats['num_accepted']} steps",
         f"gradients {run.stats['num_gradients']},",
@@ -48,7 +48,10 @@ def test_counts_add_up() -> None:
     """Steps are accepted or rejected; Tsit5 takes 6 gradients a step and 4 to begin."""
     stats = flow("regression", 1e-9).stats
     assert stats["num_steps"] == stats["num_accepted"] + stats["num_rejected"]
-    assert stats["num_gradients"] == 4 + 6 * stats["num_steps"]
+    # Where a step's balance is suspect the guard takes three more to judge it: rarely.
+    extra = stats["num_gradients"] - (4 + 6 * stats["num_steps"])
+    assert extra % 3 == 0
+    assert 0 <= extra <= 0.03 * stats["num_gradients"]
     # Saved points are measured 16 at a time: w0 alone, the 200 others in 13 blocks.
     assert stats["num_gradients_saving"] == 16 * (1 + 13)
     assert stats["num_rejected"] > 0
