@@ -204,6 +204,7 @@ def _setting(
         rtol=jnp.asarray(rtol, dtype),
         atol=jnp.asarray(atol, dtype),
         loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
+        size=trees.size(params),
         tolerance=jnp.asarray(relative_tolerance(params, rtol, atol), dtype),
         watch=Watch(stops, jnp.zeros((), dtype), w0, problem),
     )

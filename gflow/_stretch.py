@@ -68,6 +68,8 @@ class Setting(eqx.Module):
     # |L(w0)|; rtol, and atol relative to the largest of w0.
     loss_scale: Any
     tolerance: Any
+    # The number of parameters.
+    size: int = eqx.field(static=True)
     watch: Watch
 
     def using(self, choice: Choice) -> "Setting":
@@ -109,6 +111,7 @@ class Setting(eqx.Module):
             monotone=flow.monotone,
             loss_scale=self.loss_scale,
             tolerance=self.tolerance,
+            size=self.size,
             budget=jnp.asarray(budget),
         )
 

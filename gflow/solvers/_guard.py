@@ -76,7 +76,8 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     - `energy_rate`: `(t, state, args) -> scalar`, its derivative.
     - `monotone`: whether the loss may never rise.
     - `loss_scale`: |L(w0)|.
-    - `tolerance`: rtol, and atol relative to the size of the parameters.
+    - `tolerance`: rtol, and atol relative to the size of the parameters; `size`: their
+        number.
     - `budget`: total attempted steps after which to hand control back.
 
     **Result codes:** `dt_min_reached` when the next step is below the resolution of
@@ -93,6 +94,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     monotone: bool = eqx.field(static=True)
     loss_scale: Scalar
     tolerance: Scalar
+    size: int = eqx.field(static=True)
     budget: Int[Array, ""]
 
     @property
@@ -255,8 +257,12 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             )
             return off > explained, 3
 
+        # An error as long as the tolerance changes the loss by at most ‖∇L‖ times that
+        # to first order; the mean gradient over the step is known from the energy.
+        gained = jnp.maximum(self.energy(y1) - self.energy(y0), 0)
+        cheaply = jnp.sqrt(gained / h * self.size) * self.norm(scale)
         suspect = asked & (off > share * jnp.abs(dropped) + self._slack(dropped))
-        suspect = suspect & (length > 1)
+        suspect = suspect & (off > cheaply) & (length > 1)
         return jax.lax.cond(suspect, unexplained, lambda: (jnp.asarray(False), 0))
 
     def _scale(self, y0: Any, y1: Any) -> Any:

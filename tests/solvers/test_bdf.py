@@ -19,9 +19,7 @@ from gflow.solvers._bdf_history import History
 from gflow.trajectory import _progress
 
 
-def _solve(
-    field: Any, w0: Any, t1: float, rtol: Any, solver: Any, **options: Any
-) -> Any:
+def _solve(field: Any, w0: Any, t1: Any, rtol: Any, solver: Any, **options: Any) -> Any:
     return diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
@@ -287,7 +285,7 @@ def test_rates_make_the_inner_product():
     z = np.exp(-values * t1) * (z0 + push / values) - push / values
     expected = np.concatenate([root * (vectors @ z), w0[~moving]])
 
-    def loss(w):
+    def loss(w: Any) -> Any:
         flat = jnp.concatenate([w["slow"], w["fast"], w["still"]])
         return 0.5 * flat @ (H @ flat)
 

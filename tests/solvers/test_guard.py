@@ -82,6 +82,7 @@ def test_cut_step_is_grown_again_only_if_it_was_accepted(
         monotone=True,
         loss_scale=tol,
         tolerance=tol,
+        size=1,
         budget=jnp.asarray(99),
     )
     y, y1, zero = jnp.asarray(1.0), jnp.asarray(0.9), jnp.asarray(0.0)

@@ -19,6 +19,7 @@ def guard(solver: object) -> Guard:
         monotone=True,
         loss_scale=RTOL,
         tolerance=RTOL,
+        size=1,
         budget=jnp.asarray(1),
     )
 
