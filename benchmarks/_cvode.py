@@ -31,7 +31,11 @@ def cvode(
     - `krylov_dim`: vectors in GMRES; default CVODE's own, 5.
     - `limit`: seconds after which a run is given up.
     """
-    from sksundae.cvode import CVODE, CVODEJacTimes
+    # An extra, absent from the environment that the types are checked in.
+    from sksundae.cvode import (  # pyright: ignore[reportMissingImports]
+        CVODE,
+        CVODEJacTimes,
+    )
 
     field = HostField(case, limit)
 

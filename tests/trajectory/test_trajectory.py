@@ -52,8 +52,8 @@ def test_counts_add_up() -> None:
     extra = stats["num_gradients"] - (4 + 6 * stats["num_steps"])
     assert extra % 3 == 0
     assert 0 <= extra <= 0.03 * stats["num_gradients"]
-    # Saved points are measured 16 at a time: w0 alone, the 200 others in 13 blocks, and
-    # one block begun anew after each look of the choice of solver, at 16, 24, ... steps.
+    # Saved points are measured 16 at a time: w0 alone, the 200 others in 13 blocks,
+    # one of them begun anew after each look of the choice of solver, at 16, 24, ... .
     looks = sum(n < stats["num_steps"] for n in (16, 24, 36, 54, 81, 121))
     blocks, rest = divmod(stats["num_gradients_saving"], 16)
     assert rest == 0
