@@ -30,6 +30,8 @@ from _methods import (
 )
 from _table import Row, Trial, conditions, table, write
 
+from gflow.solvers import Auto
+
 _HERE = Path(__file__).parent
 
 
@@ -51,6 +53,7 @@ def measure(case: Case, effort: Effort) -> tuple[list[Row], dict[str, list[Trial
     """All rows of a problem, and every setting tried on the way."""
     kvaerno = diffrax.Kvaerno5()
     tuned: dict[str, tuple[Method, Any]] = {
+        "gflow (Auto)": (flow(case, Auto()), None),
         "gflow (Tsit5)": (flow(case, diffrax.Tsit5()), None),
         "gflow (Kvaerno5)": (flow(case, kvaerno), kvaerno),
         "scipy LSODA": (scipy_method(case, "LSODA"), None),
@@ -168,7 +171,7 @@ def _descended(
 
 
 def _with_ratios(rows: list[Row]) -> list[Row]:
-    base = {row.target: row for row in rows if row.method == "gflow (Tsit5)"}
+    base = {row.target: row for row in rows if row.method == "gflow (Auto)"}
 
     def ratio(a: float | None, b: float | None) -> float | None:
         return None if a is None or b is None else a / b
