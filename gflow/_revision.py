@@ -23,8 +23,11 @@ from .solvers import (
 )
 
 # Enough to know h rho to the factor of two that a choice turns on.
-_PRODUCTS, _ACCURACY = 4, 0.5
-_STEPS_AHEAD = 4
+_PRODUCTS, _ACCURACY = 6, 0.5
+_INCREMENT_POWER = 0.4
+# A jump of the velocity is looked for so many steps to either side, and told by a
+# second difference beyond round-off that grows less than this when they double.
+_STEPS_AHEAD, _JUMP, _GROWTH = (2, 4), 1e-4, 2.5
 
 
 def revised(setting: Setting, t1: float, position: Position) -> Position:
@@ -44,15 +47,15 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
     def stiffness() -> float:
         nonlocal looks
         found = _spectral_radius(setting, checkpoint)
-        looks += Evaluations(1, int(found.products))
+        looks += Evaluations(1 + int(found.products), 0)
         return float(guard.dt) * float(found.lower)
 
-    def roughness() -> float:
+    def is_rough() -> bool:
         nonlocal looks
-        looks += Evaluations(2, 1)
-        return float(_roughness(setting, checkpoint))
+        looks += Evaluations(1 + 2 * len(_STEPS_AHEAD), 0)
+        return bool(_is_rough(setting, checkpoint))
 
-    probe = Probe(stiffness, roughness)
+    probe = Probe(stiffness, is_rough)
     choice = Auto().revised(
         position.choice,
         look,
@@ -93,9 +96,29 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
     """That of the velocity's derivative, searched for from the velocity."""
     w, field = _field(setting, checkpoint)
 
-    def product(direction: Any) -> Any:
-        return jax.jvp(field, (w,), (direction,))[1]
+    velocity = field(w)
+    # By differences, since a loss may have no forward-mode derivative.
+    eps = float(jnp.finfo(setting.rtol.dtype).eps)
+    increment = eps**_INCREMENT_POWER * jnp.maximum(trees.norm(w), eps)
 
+    def product(direction: Any) -> Any:
+        share = increment / trees.norm(direction)
+        there = field(jax.tree.map(lambda x, v: x + share * v, w, direction))
+        return jax.tree.map(lambda a, b: (a - b) / share, there, velocity)
+
+    # Where stability holds the steps the velocity has lost its stiff components.
+    leaves, tree = jax.tree.flatten(w)
+    keys = jax.random.split(jax.random.key(0), len(leaves))
+    noise = jax.tree.unflatten(
+        tree,
+        [
+            jax.random.normal(key, x.shape, x.dtype)
+            for key, x in zip(keys, leaves, strict=True)
+        ],
+    )
+    begin = jax.tree.map(
+        lambda v, z: v / trees.norm(velocity) + z / trees.norm(noise), velocity, noise
+    )
     metric = setting.problem.metric
     weights = None if metric is None else metric.weights()
 
@@ -107,7 +130,7 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
 
     return spectral_radius(
         product,
-        field(w),
+        begin,
         max_products=_PRODUCTS,
         rtol=_ACCURACY,
         weigh=None if weights is None else weigh,
@@ -115,16 +138,24 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
 
 
 @eqx.filter_jit
-def _roughness(setting: Setting, checkpoint: Checkpoint) -> Any:
-    """How far the velocity, some steps ahead, is from where its derivative points."""
+def _is_rough(setting: Setting, checkpoint: Checkpoint) -> Any:
+    """Whether the velocity jumps within some steps.
+
+    The second difference of a smooth field along the way grows fourfold when its
+    length doubles; that of a field that jumps inside does not.
+    """
     w, field = _field(setting, checkpoint)
     velocity = field(w)
-    ahead = _STEPS_AHEAD * checkpoint.controller_state.dt
-    way = jax.tree.map(lambda v: ahead * v, velocity)
-    there = field(jax.tree.map(jnp.add, w, way))
-    turned = jax.jvp(field, (w,), (way,))[1]
-    beyond = jax.tree.map(lambda a, b, c: a - b - c, there, velocity, turned)
-    return trees.norm(beyond) / trees.norm(turned)
+
+    def bend(steps: int) -> Any:
+        length = steps * checkpoint.controller_state.dt
+        ahead = field(jax.tree.map(lambda x, v: x + length * v, w, velocity))
+        behind = field(jax.tree.map(lambda x, v: x - length * v, w, velocity))
+        bends = jax.tree.map(lambda a, b, c: a + b - 2 * c, ahead, behind, velocity)
+        return trees.norm(bends)
+
+    short, long = (bend(steps) for steps in _STEPS_AHEAD)
+    return (long > _JUMP * trees.norm(velocity)) & (long < _GROWTH * short)
 
 
 def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:

@@ -19,8 +19,7 @@ from ._rkc import RKC
 _FIRST_LOOK = 16
 # h ρ from which a dear forecast is taken for stiffness. Tsit5's stability interval ends
 # at 3.3; at tight tolerances accuracy holds the step well below that for long, where
-# BDF costs about as much, so that nothing is lost by an early change. Beside kinks h ρ
-# is smaller by far.
+# BDF costs about as much, so that nothing is lost by an early change.
 _STIFF = 0.15
 # What BDF takes for a whole stiff flow: so many gradients at rtol 1, growing with this
 # power of 1/rtol. Measured on five problems of 400 to 18,000 parameters.
@@ -29,11 +28,10 @@ _GRADIENTS_A_STEP = 6
 # How many times dearer the explicit way must look before it is left. The forecast is
 # crude, and the more so the earlier it is made: 8 at the first look, 2 from 64 steps.
 _MARGIN, _FIRST_MARGIN = 2.0, 128.0
+# Beyond this the number of steps left overflows; it is dear anyway.
+_LARGEST_EXPONENT = 600.0
 # Where h falls faster than this power of t there is a singularity, for every solver.
 _COLLAPSE = -20.0
-# Over four steps a smooth field changes by what its derivative says, give or take as
-# much; across a kink by many times that.
-_ROUGH = 5.0
 # Through kinks that are not declared nothing is gained by a tolerance below this.
 _ROUGH_RTOL = 1e-3
 # A solver that has more than this share of so many attempts rejected does not fit.
@@ -60,12 +58,11 @@ class Probe:
     """What it costs gradients and products to know of the field f at a look.
 
     - `stiffness`: h ρ, with ρ the spectral radius of f's Jacobian J, from below.
-    - `roughness`: ‖f(w + 4h f) - f(w) - 4h J f‖/‖4h J f‖, less than about 1 where f is
-        smooth over four steps.
+    - `is_rough`: whether f jumps within four steps.
     """
 
     stiffness: Callable[[], float]
-    roughness: Callable[[], float]
+    is_rough: Callable[[], bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +86,11 @@ class Auto(eqx.Module):
     |---|---|---|
     | the problem declares its kinks | Filippov | it goes through them at full order |
     | nothing yet | Tsit5 | cheapest where nothing is stiff; it learns by going on |
+    | forecast dear, f jumps within 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
     | forecast cheap, or h ρ < 0.15 | the same | no stiffness to pay for |
     | forecast dear and h ρ ≥ 0.15 | BDF | stability holds the steps, or soon will |
     | the same, but float32, a clock, a metric that varies | RKC | see below |
     | BDF with half of its steps rejected | RKC | no linear solve that could fail |
-    | forecast dear, h ρ < 0.15, f jumps over 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
 
     The forecast takes the size of the step as a power of t, fitted between looks: a
     sharpness that falls (cross-entropy) lets the steps grow, one that rises
@@ -105,8 +102,7 @@ class Auto(eqx.Module):
     or in a metric that depends on w, the Jacobian is not symmetric, which BDF's linear
     solver needs.
 
-    **Cost:** none where the forecast is cheap; else a gradient and up to four
-    Hessian-vector products a look, and two gradients and a product more if h ρ < 0.15.
+    **Cost:** none where the forecast is cheap; else up to twelve gradients a look.
     """
 
     def first(self, problem: Problem | None = None, static: Params = None) -> Choice:
@@ -140,6 +136,11 @@ class Auto(eqx.Module):
             return again
         if _collapses(choice.last, look):
             return again
+        # Differences across a kink look stiff, so kinks are asked for first.
+        if probe.is_rough():
+            reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
+            rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)
+            return _changed(rough, diffrax.Bosh3(), reason)
         stiffness = probe.stiffness()
         if stiffness >= _STIFF:
             reason = (
@@ -147,10 +148,6 @@ class Auto(eqx.Module):
                 f"{explicit:.2g} gradients ahead)"
             )
             return _changed(again, BDF() if implicit else RKC(), reason)
-        if probe.roughness() > _ROUGH:
-            reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
-            rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)
-            return _changed(rough, diffrax.Bosh3(), reason)
         return again
 
     def _on_trial(self, choice: Choice, last: Look | None, look: Look) -> Choice:
@@ -169,7 +166,7 @@ def _collapses(last: Look | None, look: Look) -> bool:
     """Whether the step shrinks far faster than t grows: a singularity lies ahead."""
     if last is None or not 0 < last.t < look.t:
         return last is not None
-    return look.h / last.h < (look.t / last.t) ** _COLLAPSE
+    return math.log(look.h / last.h) < _COLLAPSE * math.log(look.t / last.t)
 
 
 def forecast(last: Look | None, look: Look) -> float:
@@ -185,7 +182,9 @@ def forecast(last: Look | None, look: Look) -> float:
         power = math.log(look.h / last.h) / math.log(look.t / last.t)
         power = min(max(power, -1.0), 1.0)
     growth = math.log(look.t1 / look.t)
-    shape = growth if power == 1.0 else math.expm1((1 - power) * growth) / (1 - power)
+    if power == 1.0:
+        return growth * look.t / look.h
+    shape = math.expm1(min((1 - power) * growth, _LARGEST_EXPONENT)) / (1 - power)
     return shape * look.t / look.h
 
 

@@ -19,8 +19,6 @@ from ._counting import CountingSolver
 # But the integral gain must stay: with 0.2 Kvaerno5's steps, whose error then is that
 # of its nonlinear solve, shrank on P1 until the run stalled.
 _EXPLICIT_GAINS, _IMPLICIT_GAINS = (0.1, 0.6), (0.2, 0.4)
-# A solver that chooses its steps itself tells an error whose inverse is the factor.
-_OWN_GAINS = (0.0, 1.0)
 
 
 def choose(
@@ -63,11 +61,10 @@ def has_symmetric_derivative(problem: Problem) -> bool:
 def controller(solver: Any, rtol: Any, atol: Any, norm: Any) -> diffrax.PIDController:
     """PI control of the error per step, to rtol |w| + atol in the given norm."""
     if getattr(solver, "owns_step", False):
+        # It tells an error whose inverse is the factor: an integral gain of 1.
         return diffrax.PIDController(rtol=rtol, atol=atol, norm=norm)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
     pcoeff, icoeff = _IMPLICIT_GAINS if implicit else _EXPLICIT_GAINS
-    if getattr(solver, "owns_step", False):
-        pcoeff, icoeff = _OWN_GAINS
     return diffrax.PIDController(
         rtol=rtol, atol=atol, norm=norm, pcoeff=pcoeff, icoeff=icoeff
     )
@@ -100,10 +97,11 @@ def num_evaluations(
 
     An explicit Runge-Kutta step takes as many gradients as its tableau has stages,
     less one where the last stage is the next step's first. The start takes three: one
-    to see that anything moves, two to choose the first step.
+    to see that anything moves, two to choose the first step; a `CountingSolver` one
+    more, for its state.
     """
     if isinstance(solver, CountingSolver):
-        return Evaluations(3 + gradients, products)
+        return Evaluations(3 + 1 + gradients, products)
     if not isinstance(solver, diffrax.AbstractERK):
         return Evaluations(None, None)
     tableau: Any = solver.tableau
