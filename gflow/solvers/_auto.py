@@ -19,8 +19,9 @@ from ._rkc import RKC
 _FIRST_LOOK = 16
 # h ρ from which a dear forecast is taken for stiffness. Tsit5's stability interval ends
 # at 3.3; at tight tolerances accuracy holds the step well below that for long, where
-# BDF costs about as much, so that nothing is lost by an early change.
-_STIFF = 0.15
+# BDF costs about as much, so that nothing is lost by an early change. RKC, of order 2,
+# costs more there: it has to wait until stability does hold the step.
+_STIFF, _STIFF_FOR_RKC = 0.15, 1.5
 # What BDF takes for a whole stiff flow: so many gradients at rtol 1, growing with this
 # power of 1/rtol. Measured on five problems of 400 to 18,000 parameters.
 _IMPLICIT_GRADIENTS, _IMPLICIT_POWER = 250.0, 0.12
@@ -89,7 +90,7 @@ class Auto(eqx.Module):
     | forecast dear, f jumps within 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
     | forecast cheap, or h ρ < 0.15 | the same | no stiffness to pay for |
     | forecast dear and h ρ ≥ 0.15 | BDF | stability holds the steps, or soon will |
-    | the same, but float32, a clock, a metric that varies | RKC | see below |
+    | h ρ ≥ 1.5 in float32, by a clock, in a metric that varies | RKC | see below |
     | BDF with half of its steps rejected | RKC | no linear solve that could fail |
 
     The forecast takes the size of the step as a power of t, fitted between looks: a
@@ -142,7 +143,7 @@ class Auto(eqx.Module):
             rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)
             return _changed(rough, diffrax.Bosh3(), reason)
         stiffness = probe.stiffness()
-        if stiffness >= _STIFF:
+        if stiffness >= (_STIFF if implicit else _STIFF_FOR_RKC):
             reason = (
                 f"stiff from t = {look.t:.3g} (h rho = {stiffness:.2g}, "
                 f"{explicit:.2g} gradients ahead)"
