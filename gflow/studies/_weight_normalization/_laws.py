@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import diffrax
 import numpy as np
 
 from ..._simulate import simulate
@@ -102,6 +103,7 @@ def _run(model: Model, w0: Any, settings: Settings) -> Trajectory:
         GradientFlow(),
         w0,
         _T1,
+        solver=diffrax.Tsit5(),
         rtol=settings.law_rtol,
         atol=1e-5 * settings.law_rtol,
         save=Save.log(num=60, first=1e-2),
