@@ -180,7 +180,7 @@ def _weighed(setting: Setting, error: Any, before: Any, after: Any) -> Any:
         inner = _weighed(setting, error.error, before, after)
         return dataclasses.replace(error, error=inner)
     error = jax.tree.map(lambda x: jnp.where(jnp.isnan(x), jnp.inf, x), error)
-    rtol, atol = setting.rtol, setting.atol
+    rtol, atol = setting.tolerances
     tiny = jnp.finfo(rtol.dtype).tiny
     seen = atol + rtol * jnp.maximum(jnp.abs(before.tau), jnp.abs(after.tau))
     wanted = rtol * jnp.clip(jnp.abs(after.tau), tiny / rtol, 1)

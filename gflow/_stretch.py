@@ -21,6 +21,7 @@ from .solvers import (
     GuardState,
     Reporting,
     controller,
+    local_tolerances,
     ready,
 )
 from .trajectory import Watch
@@ -85,6 +86,11 @@ class Setting(eqx.Module):
             solver = dataclasses.replace(solver, weights=metric.weights())
         return Reporting(solver) if isinstance(solver, CountingSolver) else solver
 
+    @property
+    def tolerances(self) -> tuple[Any, Any]:
+        """Those of a step, relative and absolute."""
+        return local_tolerances(self.solver, self.rtol, self.atol)
+
     def guard(self, budget: Any) -> Guard:
         """The step-size controller with a budget of attempted steps."""
         flow, static = self.flow, self.static
@@ -104,7 +110,7 @@ class Setting(eqx.Module):
             return jnp.maximum(size, jnp.abs(scaled_error.tau)) if clocked else size
 
         return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
-            inner=controller(self.solver, self.rtol, self.atol, norm),
+            inner=controller(self.solver, *self.tolerances, norm),
             loss=loss,
             energy=lambda state: jnp.asarray(flow.energy(state)),
             energy_rate=energy_rate,

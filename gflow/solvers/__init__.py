@@ -16,6 +16,7 @@ from ._plan import (
     choose as choose,
     controller as controller,
     has_symmetric_derivative as has_symmetric_derivative,
+    local_tolerances as local_tolerances,
     num_evaluations as num_evaluations,
 )
 from ._ready import ready as ready

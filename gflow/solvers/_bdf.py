@@ -140,6 +140,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     term_structure: ClassVar[Any] = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., Any]] = BDFInterpolation
     owns_step: ClassVar[bool] = True
+    extrapolates: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
         if not 1 <= self.max_order <= 5:

@@ -1,7 +1,7 @@
 """Solvers that tell the work of each attempted step."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
@@ -24,7 +24,12 @@ class CountingSolver(diffrax.AbstractAdaptiveSolver[Any]):
 
     diffrax throws the solver's state away when a step is rejected, and its counts
     with it; `attempt` hands them out beside the step. `step` is for diffrax.
+
+    `extrapolates` says whether the solution that goes on is of a higher order than the
+    one that its error estimate is of.
     """
+
+    extrapolates: ClassVar[bool] = True
 
     @abc.abstractmethod
     def attempt(

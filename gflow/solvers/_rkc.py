@@ -1,6 +1,6 @@
 """Runge-Kutta-Chebyshev, order 2."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,8 @@ class RKC(StabilizedSolver):
     exact: bool | None = None
     safety: float = 1.1
     max_stages: int = 2000
+
+    extrapolates: ClassVar[bool] = False
 
     def order(self, terms: Any) -> int:
         """Two."""
