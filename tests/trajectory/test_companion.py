@@ -41,7 +41,6 @@ def test_estimate_is_within_a_factor_of_ten(solver: Any, name: str):
 OWN_FAST = {("Auto", name) for name in NAMES} | {
     ("BDF", "logistic"),
     ("RKC", "regression"),
-    ("ROCK4", "logistic"),
 }
 OWN_CASES = [
     pytest.param(
