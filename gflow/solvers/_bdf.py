@@ -84,7 +84,10 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     The order and length of steps are the solver's own. The error that it tells is
     made so that `diffrax.PIDController` with its default coefficients proposes the
     length wanted, and no error norm but the controller's is used. With other
-    coefficients steps are accepted alike and change more slowly.
+    coefficients steps are accepted alike and change more slowly. On linear modes with
+    h |λ| from 1e-3 to 1e4, after exact points at equal distances, the error that
+    decides is never below the true one of the step, and above 1 + γ |λ| times it
+    where the mode is driven slowly.
 
     **Arguments:**
 

@@ -22,7 +22,8 @@ class RKC(StabilizedSolver):
     a gradient flow's has. At loose tolerances, in float32, and where the memory of a
     few vectors is all there is; below errors of about 1e-4 take `ROCK4`. Where ρ is
     underestimated the step is unstable, its error estimate is large, and it is
-    rejected.
+    rejected. On linear modes with h |λ| from 1e-3 to 1e4 the estimate was 1.2 times
+    the true error of a step or more, far more on stiff ones.
 
     Not for reverse-mode differentiation: the number of stages is found on the way.
 

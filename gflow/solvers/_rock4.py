@@ -42,7 +42,9 @@ class ROCK4(StabilizedSolver):
     leaves out the field at the ends of the step, so it stays bounded on stiff modes
     and is the true error there. On linear problems with a negative real spectrum its
     root mean square over a band of modes is 0.87 to 4 times the error's, more for slow
-    modes; on a single mode near a zero of R it can fall short.
+    modes. On a single mode it can fall short: with h ρ from 10 to 1e4 it did so on up
+    to 4 % of modes spaced evenly in log |h λ| from 1e-3, all of them stiff, and was
+    0.002 of the error at the worst.
 
     **References:** Abdulle (2002), Fourth order Chebyshev methods with recurrence
     relation; Hairer, Lubich and Wanner (2006), section III.1, composing B-series.

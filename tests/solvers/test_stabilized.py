@@ -335,3 +335,41 @@ def test_a_step_beyond_the_last_stage_count_is_not_made() -> None:
 def test_they_are_solvers_that_count() -> None:
     """The contract with the guard and the counts."""
     assert all(isinstance(solver, CountingSolver) for solver in SOLVERS)
+
+
+def _of_a_step(solver: Any, z: Any, s: Any) -> tuple[Any, Any]:
+    """Estimate and true error of a unit step with s stages on y' = z y from 1."""
+
+    def one(z: Any) -> tuple[Any, Any]:
+        term = diffrax.ODETerm(lambda t, y, args: z * y)
+        zero, unit = jnp.zeros(()), jnp.ones(())
+        swept = solver.sweep(term, zero, unit, unit, z, None, s)
+        return jnp.abs(swept.error), jnp.abs(swept.increment - jnp.expm1(z))
+
+    told, error = jax.jit(jax.vmap(one))(z)
+    return np.asarray(told), np.asarray(error)
+
+
+@pytest.mark.parametrize(
+    ("solver", "least", "short"),
+    [(RKC(), 1.19, 0.0), (ROCK4(), 0.0, 0.05)],
+    ids=["RKC", "ROCK4"],
+)
+def test_estimate_against_the_true_error_of_a_step(
+    solver: Any, least: float, short: float
+) -> None:
+    """On modes with h|λ| from 1e-3 to 1e4: RKC's is never below, ROCK4's for few.
+
+    The stages are those for the stiffest mode, from h ρ = 1 to the last that it has.
+    ROCK4's estimate passes through zero at single modes between 3 and 100; its root
+    mean square over the modes is above the error's.
+    """
+    for top in 10.0 ** np.arange(5):
+        z = -jnp.geomspace(1e-3, top, 400)
+        s = solver.stages(jnp.asarray(solver.safety * top))
+        assert s > 0
+        told, error = _of_a_step(solver, z, s)
+        ratio = told / error
+        assert ratio.min() >= least
+        assert np.mean(ratio < 1) <= short
+        assert np.linalg.norm(told) >= 1.3 * np.linalg.norm(error)
