@@ -40,7 +40,7 @@ class Effort:
 
     seeds: Sequence[int] = tuple(range(20))
     widths: Sequence[int] = (8, 16)
-    euler: Sequence[float] = (1e-4, 5e-5, 2.5e-5, 1e-5, 5e-6)
+    euler: Sequence[float] = (1e-4, 5e-5, 2e-5, 1e-5, 5e-6, 2e-6)
     rtols: Sequence[float] = (1e-4, 1e-6, 1e-8)
     # Examples and width of the net that is too wide, and its two steps of Euler.
     wide: tuple[int, int] = (200, 1000)
