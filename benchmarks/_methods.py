@@ -25,8 +25,9 @@ class Solved:
     """Where a method ended, and the gradients that it says it took.
 
     None where it does not tell; then `steps` orders the settings. `products` are exact
-    products with the Jacobian. `status` is "ok" if it says that it reached the end;
-    `seconds` is without compiling.
+    products with the Jacobian. `status` is "ok" if it says that it reached the end,
+    "qualified" if it says so without vouching for its tolerance (kinks passed
+    unlocated, a flow that is not unique); `seconds` is without compiling.
     """
 
     w: np.ndarray
@@ -101,7 +102,7 @@ def flow(
             stats["num_gradients"],
             stats["num_steps"],
             products=stats["num_hvps"] or 0,
-            status=_STATUS.get(result, str(result.name)),
+            status=_STATUS.get(result, "qualified" if result.ok else result.name),
             seconds=stats["seconds"],
             compile_seconds=stats["compile_seconds"],
         )

@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 import gflow as gf
-from gflow.models import DiagonalNet, WeightNormalized, sparse_random
+from gflow.models import DiagonalNet, TwoLayerReLU, WeightNormalized, sparse_random
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,16 +102,15 @@ def p4(seed: int, *, small: bool = False) -> Case:
     rng = np.random.default_rng(seed)
     inputs, targets = rng.standard_normal((n, d)), rng.standard_normal(n)
     w0 = {
-        "hidden": jnp.asarray(rng.standard_normal((width, d)) / np.sqrt(d)),
-        "out": jnp.asarray(rng.standard_normal(width) / np.sqrt(width)),
+        "w": jnp.asarray(rng.standard_normal((width, d)) / np.sqrt(d)),
+        "a": jnp.asarray(rng.standard_normal(width) / np.sqrt(width)),
     }
-
-    def model(w: Any, x: Any) -> Any:
-        return jax.nn.relu(x @ w["hidden"].T) @ w["out"]
-
-    rates = {"hidden": 1.0, "out": 0.1}
     problem = gf.EmpiricalRisk(
-        model, inputs, targets, criterion=half_mean_square, rates=rates
+        TwoLayerReLU(d, width),
+        inputs,
+        targets,
+        criterion=half_mean_square,
+        rates={"w": 1.0, "a": 0.1},
     )
     return Case("P4", problem, w0, 2.0, seed=seed, smooth=False)
 

@@ -7,6 +7,9 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+# What a run that got to the end is called, with and without a claim to its tolerance.
+REACHED = ("ok", "qualified")
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -75,7 +78,9 @@ def points(
     return [
         (r.error, price)
         for r in records
-        if r.status == "ok" and r.error is not None and (price := cost(r)) is not None
+        if r.status in REACHED
+        and r.error is not None
+        and (price := cost(r)) is not None
     ]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 from _methods import Method
 from _problems import PROBLEMS, Case
-from _records import Record, append, read
+from _records import REACHED, Record, append, read
 from _references import digest, referenced
 from _report import publish, report
 from _solvers import SOLVERS, available
@@ -51,7 +51,7 @@ def ladder(
 
 def _measured(case: Case, mark: str, name: str, method: Method, knob: float) -> Record:
     solved = method(knob)
-    error = case.error(solved.w) if solved.status == "ok" else math.inf
+    error = case.error(solved.w) if solved.status in REACHED else math.inf
     return Record(
         problem=case.name,
         seed=case.seed,

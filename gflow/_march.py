@@ -60,7 +60,7 @@ class March:
     def begin(self, measurement: Measurement, params: Params) -> Position:
         """Measure w0, compile, and stand at t = 0."""
         clock = time.perf_counter()
-        setting, save = self.setting, self.save
+        setting, save = self.setting.using(self.choice), self.save
         record = Record(measurement, setting.static, save.keep_params, save.max_bytes)
         zero = jnp.zeros((), self._dtype)
         state = setting.flow.init(params)

@@ -22,8 +22,8 @@ class Outcome(enum.Enum):
     )
     reached_roughly = (
         True,
-        "the end was reached through kinks that the problem does not declare, with "
-        "errors of first order in the step, not of the size of the tolerance",
+        "the end was reached through kinks that were not located, with errors of "
+        "first order in the step, not of the size of the tolerance",
     )
     stationary = (True, "the gradient norm fell below its threshold")
     loss_reached = (True, "the loss fell below its threshold")
@@ -56,7 +56,8 @@ ADVICE = {
         "a looser rtol, a shorter t1, or stops=[gf.MaxSteps(n)] with a larger n"
     ),
     Outcome.reached_roughly: (
-        "declare the kinks: gf.models.TwoLayerReLU, DeepReLU, problem.KinkedObjective"
+        "declare the kinks: gf.models.TwoLayerReLU, DeepReLU, problem.KinkedObjective; "
+        "many that are declared: solver=gf.solvers.Filippov(), and time"
     ),
     Outcome.unresolved: "tighten rtol, or a starting point off the kinks",
     Outcome.zero_gradient: (

@@ -115,7 +115,7 @@ def simulate(
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
     check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
-    choice = choose(solver, problem if clock is None else None, static)
+    choice = choose(solver, problem if clock is None else None, static, params)
     _check_solver(solver, problem, clock)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))

@@ -76,7 +76,8 @@ class Setting(eqx.Module):
     def using(self, choice: Choice) -> "Setting":
         """The same with the solver chosen."""
         rtol = jnp.maximum(self.rtol, choice.least_rtol).astype(self.rtol.dtype)
-        return dataclasses.replace(self, solver=choice.solver, rtol=rtol)
+        atol = jnp.maximum(self.atol, choice.least_atol).astype(self.atol.dtype)
+        return dataclasses.replace(self, solver=choice.solver, rtol=rtol, atol=atol)
 
     @property
     def reporting_solver(self) -> Any:

@@ -29,6 +29,7 @@ def choose(
     solver: diffrax.AbstractSolver[Any] | Auto,
     problem: Problem | None = None,
     static: Params = None,
+    params: Params = (),
 ) -> Choice:
     """The solver to begin with, and the reason.
 
@@ -40,11 +41,11 @@ def choose(
 
     **Arguments:**
 
-    - `problem`: what is to be solved, None if under a clock; `static`: the leaves of
-        w that are not parameters.
+    - `problem`: what is to be solved, None if under a clock; `params`, `static`: the
+        leaves of w0 that are parameters, and those that are not.
     """
     if isinstance(solver, Auto):
-        return solver.first(problem, static)
+        return solver.first(problem, static, params)
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):

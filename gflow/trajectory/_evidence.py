@@ -11,6 +11,11 @@ from .._types import Params
 # On smooth problems the defect is some 0.01 to 100 tolerances. At this many, or at this
 # share of the loss dropped whatever the tolerance, the solver has left the flow.
 BALANCE_TOLERANCES, BALANCE_SHARE = 1e3, 0.1
+# Where a flow slides along kinks that are not located, ‖∇L‖² is taken beside the slide,
+# on either side, and its mean exceeds the squared speed along it: the energy comes out
+# too large however small the step, by up to 0.28 of the loss dropped on nets of 30 to
+# 1,000 units that were right to 2e-4. It never comes out too small.
+_SLIDING_SHARE = 0.5
 # And the loss itself is known to so many units in the last place.
 _BALANCE_ULPS = 1e3
 # A parameter held only to `atol` has no relative accuracy below this many of it.
@@ -34,7 +39,10 @@ def balanced(
 ) -> tuple[Outcome, str]:
     """The end, or the energy balance so far off that the run did not follow its law."""
     dropped = losses[0] - np.min(losses)
-    off = np.max(np.abs(losses[0] - losses - energies))
+    gap = losses[0] - losses - energies
+    if end[0] is Outcome.reached_roughly:
+        gap = np.maximum(gap, np.minimum(gap + _SLIDING_SHARE * dropped, 0))
+    off = np.max(np.abs(gap))
     explained = min(BALANCE_TOLERANCES * tolerance, BALANCE_SHARE) * dropped
     if end[0].ok and off > max(explained, _round_off(losses)):
         text = f"energy {energies[-1]:.4g}, loss dropped {losses[0] - losses[-1]:.4g}"

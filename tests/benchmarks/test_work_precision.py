@@ -122,9 +122,16 @@ def test_success_with_a_large_error_is_found():
         record(error=2e-2),
         record(error=9e-3),
         record(error=2e-2, status="stalled"),
+        record(error=2e-2, status="qualified"),
         record(error=2e-2, solver="Tsit5"),
     ]
     assert acceptance.wrong(runs) == runs[:1]
+
+
+def test_an_end_without_a_claim_has_its_cost():
+    """Kinks passed unlocated: an error and a cost, but no word on the tolerance."""
+    runs = [record(status="qualified"), record(status="too slow", error=None)]
+    assert records.points(runs, lambda r: r.cost) == [(1e-4, 200)]
 
 
 def test_a_cut_line_is_dropped_and_the_rest_kept(tmp_path: Path):
