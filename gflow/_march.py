@@ -195,16 +195,13 @@ class March:
         next_look = position.choice.next_look
         if next_look is None or position.num_attempts < next_look:
             return position
+        # A look takes a dozen gradients, and seconds to compile.
         clock = time.perf_counter()
         again = revised(self._setting(position), self.t1, position)
-        looked = time.perf_counter()
         if again.choice.solver is not position.choice.solver:
             self._compile(again)
-        return dataclasses.replace(
-            again,
-            seconds=again.seconds + looked - clock,
-            compile_seconds=again.compile_seconds + time.perf_counter() - looked,
-        )
+        seconds = again.compile_seconds + time.perf_counter() - clock
+        return dataclasses.replace(again, compile_seconds=seconds)
 
     def _window(self, position: Position) -> tuple[Any, int, Any]:
         """Times to save at in the next stretch, how many, and where it must end."""

@@ -1,6 +1,7 @@
 """A run's solver judged anew, on the host between two stretches."""
 
 import dataclasses
+import math
 from typing import Any
 
 import equinox as eqx
@@ -55,7 +56,7 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
         looks += Evaluations(1 + 2 * len(_STEPS_AHEAD), 0)
         return bool(_is_rough(setting, checkpoint))
 
-    probe = Probe(stiffness, is_rough)
+    probe = Probe(stiffness, is_rough, lambda: _operations(setting, checkpoint))
     choice = Auto().revised(
         position.choice,
         look,
@@ -135,6 +136,18 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
         rtol=_ACCURACY,
         weigh=None if weights is None else weigh,
     )
+
+
+def _operations(setting: Setting, checkpoint: Checkpoint) -> float:
+    """Of the velocity, for each parameter, as XLA counts them before it compiles."""
+
+    def velocity(setting: Setting, checkpoint: Checkpoint) -> Any:
+        w, field = _field(setting, checkpoint)
+        return field(w)
+
+    compiled: Any = eqx.filter_jit(velocity)
+    cost = compiled.lower(setting, checkpoint).lowered.cost_analysis() or {}
+    return cost.get("flops", math.inf) / setting.size
 
 
 @eqx.filter_jit

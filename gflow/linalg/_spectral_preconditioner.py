@@ -66,41 +66,40 @@ class SpectralPreconditioner(eqx.Module):
 
         - `directions`, `images`: p_i and H p_i, (m, n); a row of zeros is no direction.
 
-        **Cost:** about 6 (k + m)² n operations.
+        **Cost:** about 8 (k + m)² n operations.
         """
         lengths = jnp.sqrt(jnp.sum(weights * directions**2, axis=1, keepdims=True))
         inverse = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1), 0)
         directions, images = inverse * directions, inverse * images
-        fresh, fresh_images = _orthonormal(directions, images, weights, _FRESH)
-        shared = (self.vectors * weights) @ fresh.T
-        rest, rest_images = _orthonormal(
-            self.vectors - shared @ fresh,
-            self.images - shared @ fresh_images,
-            weights,
-            _OLD,
-        )
-        cross = (rest * weights) @ fresh_images.T
-        stale = (rest_images * weights) @ fresh.T
-        rest_images = rest_images + (cross - stale) @ fresh
-        basis = jnp.concatenate([rest, fresh])
-        applied = jnp.concatenate([rest_images, fresh_images])
-        small = (basis * weights) @ applied.T
-        values, combinations = jnp.linalg.eigh(0.5 * (small + small.T))
+        rows = jnp.concatenate([self.vectors, directions])
+        products = jnp.concatenate([self.images, images])
+        gram, curved = (rows * weights) @ rows.T, (rows * weights) @ products.T
+        # All that follows, up to the last two lines, is of coefficients on the rows.
         num = len(self.values)
-        mix = combinations[:, -num:].T
-        vectors, products = mix @ basis, mix @ applied
-        values = values[-num:]
-        errors = products - values[:, None] * vectors
+        unit = jnp.eye(len(rows), dtype=rows.dtype)
+        fresh = _orthonormal(unit[num:], gram, _FRESH)
+        rest = unit[:num] - (unit[:num] @ gram @ fresh.T) @ fresh
+        rest = _orthonormal(rest, gram, _OLD)
+        cross, stale = rest @ curved @ fresh.T, rest @ curved.T @ fresh.T
+        basis = jnp.concatenate([rest, fresh])
+        small = basis @ curved @ basis.T
+        small = small.at[num:, :num].set(cross.T).at[:num, num:].set(cross)
+        values, combinations = jnp.linalg.eigh(0.5 * (small + small.T))
+        mix, values = combinations[:, -num:].T, values[-num:]
+        told = mix[:, :num] @ (cross - stale) @ fresh
+        vectors = mix @ basis @ rows
+        images = mix @ basis @ products + told[:, num:] @ directions
+        errors = images - values[:, None] * vectors
         residuals = jnp.sqrt(jnp.sum(weights * errors**2, axis=1))
         return SpectralPreconditioner(
-            vectors, products, jnp.maximum(values - residuals, 0)
+            vectors, images, jnp.maximum(values - residuals, 0)
         )
 
 
-def _orthonormal(rows: Any, images: Any, weights: Any, least: float) -> tuple[Any, Any]:
-    """Rows with the same span, orthonormal or zero, and their images."""
-    gram = (rows * weights) @ rows.T
-    sizes, axes = jnp.linalg.eigh(gram)
+def _orthonormal(coefficients: Any, gram: Any, least: float) -> Any:
+    """Combinations with the same span, orthonormal or zero."""
+    sizes, axes = jnp.linalg.eigh(coefficients @ gram @ coefficients.T)
     kept = sizes > least
-    mix = (axes * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, sizes, 1)), 0)).T
-    return mix @ rows, mix @ images
+    return (axes * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, sizes, 1)), 0)).T @ (
+        coefficients
+    )

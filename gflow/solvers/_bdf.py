@@ -11,11 +11,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from ..flows import FlowState
-from ..linalg import SpectralPreconditioner
 from ._bdf_control import SAFETY, next_step
 from ._bdf_formula import Formula, extrapolation, formula
 from ._bdf_history import History
 from ._counting import CountingSolver, Work
+from ._memory import Memory
 from ._newton_krylov import Equation, NewtonKrylov, Solution
 from ._secants import secant_correction
 
@@ -36,7 +36,7 @@ class BDFState(eqx.Module):
     wanted: Float[Array, ""]
     # Newton's rate of convergence, as it was last measured.
     rate: Float[Array, ""]
-    preconditioner: SpectralPreconditioner | None
+    memory: Memory | None
 
 
 class BDFInterpolation(diffrax.AbstractLocalInterpolation):
@@ -104,8 +104,8 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         controller.
 
     **Cost:** one gradient at the start; for each step one for each correction and one
-    for each product, some 3 to 8 in all. Memory for 2 (max_order + 1) + 2 num_ritz +
-    2 max_seen vectors.
+    for each product, some 3 to 8 in all. Memory for 2 (max_order + 1) + 3 num_ritz
+    vectors.
 
     **Differs from the source:** variable-coefficient BDF, where CVODE has fixed leading
     ones; error weights and Newton's constants are CVODE's in kind, not in value.
@@ -173,19 +173,17 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         time = jnp.result_type(t0, t1, float)
         depth = max(self.max_order, self.num_secants) + 1
         one = jnp.ones((), jnp.int32)
-        preconditioner = None
+        memory = None
         if self.num_ritz > 0:
             core, _ = ravel_pytree(_core(y0))
-            preconditioner = SpectralPreconditioner.empty(
-                self.num_ritz, core.size, core.dtype
-            )
+            memory = Memory.empty(self.num_ritz, core.size, core.dtype)
         return BDFState(
             history=History.start(_strong(t0, time), flat, slope, depth),
             order=one,
             age=0 * one,
             wanted=_strong(t1 - t0, time),
             rate=jnp.ones((), flat.dtype),
-            preconditioner=preconditioner,
+            memory=memory,
         )
 
     def report(self, solver_state: BDFState) -> dict[str, Any]:
@@ -228,7 +226,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         least = jnp.sqrt(jnp.finfo(flat.dtype).eps)
         length = jnp.clip(size(guess - flat[: len(guess)]), least, 1)
         solution = self.root_finder.solve(
-            equation, guess, bdf.constants[1] / length, state.rate, state.preconditioner
+            equation, guess, bdf.constants[1] / length, state.rate, state.memory
         )
         y, slope = _ended(equation, solution, psi)
         solved = solution.converged & jnp.all(jnp.isfinite(y))
@@ -248,7 +246,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             age=jnp.where(changes, 0, age + 1).astype(jnp.int32),
             wanted=jnp.where(cut, state.wanted, factor * h).astype(state.wanted.dtype),
             rate=solution.rate,
-            preconditioner=solution.preconditioner,
+            memory=solution.memory,
         )
         told = self._told(y0, unravel(y), factor)
         dense = {

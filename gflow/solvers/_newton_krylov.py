@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
-from ..linalg import ConjugateGradient, SpectralPreconditioner
+from ..linalg import ConjugateGradient
+from ._memory import Memory
 
 Vector = Float[Array, " n"]
 Scalar = Float[Array, ""]
@@ -22,6 +23,8 @@ _FROM_CONTROLLER: Any = diffrax.with_stepsize_controller_tols(optx.Newton)().rto
 _RATE_MEMORY = 0.3
 # Corrections that grow by more are a divergence.
 _DIVERGED = 2.0
+# Approximate eigenvectors may push an eigenvalue below 1; hardly one came below this.
+_MU = 0.3
 
 
 class Equation(eqx.Module):
@@ -51,7 +54,7 @@ class Solution(eqx.Module):
     aux: Any
     converged: Bool[Array, ""]
     rate: Scalar
-    preconditioner: SpectralPreconditioner | None
+    memory: Memory | None
     num_gradients: Count
     num_products: Count
 
@@ -63,9 +66,7 @@ class _State(eqx.Module):
     slope: Vector
     aux: Any
     cg: ConjugateGradient
-    # Directions of the linear solves so far, and H times each; the last row is for
-    # those that there is no room for.
-    seen: Any
+    memory: Memory | None
     # Whether the next evaluation is a product.
     in_krylov: Bool[Array, ""]
     num_newton: Count
@@ -105,11 +106,8 @@ class NewtonKrylov(eqx.Module):
     norm: Any = _FROM_CONTROLLER
     newton_tol: float = 0.2
     krylov_tol: float = 0.02
-    mu: float = eqx.field(static=True, default=0.3)
     max_newton: int = eqx.field(static=True, default=4)
     max_krylov: int = eqx.field(static=True, default=500)
-    max_seen: int = eqx.field(static=True, default=20)
-    least_seen: int = eqx.field(static=True, default=5)
     exact: bool | None = eqx.field(static=True, default=None)
 
     def solve(
@@ -118,7 +116,7 @@ class NewtonKrylov(eqx.Module):
         guess: Vector,
         constant: Scalar,
         rate: Scalar,
-        preconditioner: SpectralPreconditioner | None = None,
+        memory: Memory | None = None,
     ) -> Solution:
         """Solve from a guess.
 
@@ -135,13 +133,12 @@ class NewtonKrylov(eqx.Module):
         )
         zero = jnp.zeros((), jnp.int32)
         nothing = jnp.zeros_like(guess)
-        room = jnp.zeros((self.max_seen + 1, *guess.shape), guess.dtype)
         state = _State(
             base=guess,
             slope=slope,
             aux=aux,
             cg=ConjugateGradient.start(nothing, nothing, nothing, equation.weights),
-            seen=None if preconditioner is None else (room, room),
+            memory=memory,
             in_krylov=jnp.asarray(False),
             num_newton=zero,
             num_gradients=zero,
@@ -156,7 +153,7 @@ class NewtonKrylov(eqx.Module):
             return ~(state.done | state.failed)
 
         def body(state: _State) -> _State:
-            return self._iterate(equation, constant, preconditioner, state)
+            return self._iterate(equation, constant, state)
 
         state = jax.lax.while_loop(unfinished, body, state)
         return Solution(
@@ -165,29 +162,15 @@ class NewtonKrylov(eqx.Module):
             aux=state.aux,
             converged=state.done & ~state.failed,
             rate=state.rate,
-            preconditioner=self._learnt(equation, preconditioner, state),
+            memory=state.memory and state.memory.learnt(equation.weights),
             num_gradients=state.num_gradients,
             num_products=state.num_products,
-        )
-
-    def _learnt(
-        self, equation: Equation, old: SpectralPreconditioner | None, state: _State
-    ) -> SpectralPreconditioner | None:
-        if old is None:
-            return None
-        directions, images = (x[:-1] for x in state.seen)
-        num = state.num_gradients + state.num_products - state.num_newton
-        return jax.lax.cond(
-            num >= self.least_seen,
-            lambda: old.updated(directions, images, equation.weights),
-            lambda: old,
         )
 
     def _iterate(
         self,
         equation: Equation,
         constant: Scalar,
-        preconditioner: SpectralPreconditioner | None,
         old: _State,
     ) -> _State:
         """One evaluation of the field, and what follows from it."""
@@ -197,35 +180,32 @@ class NewtonKrylov(eqx.Module):
         # A product's evaluation continues the linear solve, Newton's begins one.
         nothing = jnp.zeros_like(residual)
 
+        memory, mu = old.memory, 1.0
+        if memory is not None:
+            memory, mu = memory.noted(old.in_krylov, old.cg.direction, -product), _MU
+
         def precondition(r: Vector) -> Vector:
-            if preconditioner is None:
+            if memory is None:
                 return r
-            return preconditioner.apply(r, gamma, weights)
+            return memory.preconditioner.apply(r, gamma, weights)
 
         start = precondition(residual)
-        mu = 1.0 if preconditioner is None else self.mu
         begun = ConjugateGradient.start(nothing, residual, start, weights, mu)
         applied = old.cg.direction - gamma * product
         gone_on = old.cg.advance(applied, precondition, weights, mu)
         cg = _where(old.in_krylov, gone_on, begun)
         state = eqx.tree_at(
-            lambda s: (s.slope, s.aux, s.cg, s.num_gradients, s.num_products),
+            lambda s: (s.slope, s.aux, s.cg, s.num_gradients, s.num_products, s.memory),
             old,
             (
                 *_where(old.in_krylov, (old.slope, old.aux), (slope, aux)),
                 cg,
                 old.num_gradients + work[0],
                 old.num_products + work[1],
+                memory,
             ),
+            is_leaf=lambda x: x is None,
         )
-        if preconditioner is not None:
-            row = old.num_gradients + old.num_products - old.num_newton - 1
-            row = jnp.where(old.in_krylov, jnp.minimum(row, self.max_seen), -1)
-            seen = tuple(
-                x.at[row].set(v)
-                for x, v in zip(old.seen, (old.cg.direction, -product), strict=True)
-            )
-            state = eqx.tree_at(lambda s: s.seen, state, seen)
         return self._judge(equation, constant, state)
 
     def _evaluate(self, equation: Equation, state: _State) -> Any:

@@ -86,9 +86,11 @@ def local_tolerances(solver: Any, rtol: Any, atol: Any) -> tuple[Any, Any]:
     if not isinstance(solver, CountingSolver) or solver.extrapolates:
         return rtol, atol
     rtol, atol = jnp.asarray(rtol), jnp.asarray(atol)
-    excess = 1 / solver.order(None)
-    share = jnp.minimum(rtol / _ANCHOR, 1) ** excess
-    share = jnp.maximum(share, jnp.minimum(_LEAST * jnp.finfo(rtol.dtype).eps / rtol, 1))
+    order: Any = solver.order(None)
+    share = jnp.minimum(rtol / _ANCHOR, 1) ** (1 / order)
+    share = jnp.maximum(
+        share, jnp.minimum(_LEAST * jnp.finfo(rtol.dtype).eps / rtol, 1)
+    )
     return share * rtol, share * atol
 
 

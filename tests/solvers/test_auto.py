@@ -196,15 +196,15 @@ def _choice(solver: Any) -> Choice:
     return Choice(solver, Plan("first", "because"), 32, last)
 
 
-def _probe(stiffness: float, rough: bool = False) -> Probe:
-    return Probe(lambda: stiffness, lambda: rough)
+def _probe(stiffness: float, rough: bool = False, operations: float = 1e4) -> Probe:
+    return Probe(lambda: stiffness, lambda: rough, lambda: operations)
 
 
 def _no_probe() -> Probe:
     def never() -> Any:
         raise AssertionError("a look that should have cost nothing")
 
-    return Probe(never, never)
+    return Probe(never, never, never)
 
 
 def _revised(solver: Any, look: Look, probe: Probe, implicit: bool = True) -> Choice:
@@ -233,6 +233,14 @@ def test_a_dear_forecast_is_looked_into(
     assert isinstance(choice.solver, expected)
     assert (choice.least_rtol > 0) == (expected is diffrax.Bosh3)
     assert choice.next_look == 96
+
+
+@pytest.mark.parametrize(("operations", "recycles"), [(1e4, True), (100.0, False)])
+def test_recycling_is_for_dear_gradients(operations: float, recycles: bool) -> None:
+    """A gradient in 100 operations a parameter is cheaper than what recycling takes."""
+    chosen = _revised(diffrax.Tsit5(), _DEAR, _probe(3.0, False, operations)).solver
+    assert isinstance(chosen, BDF)
+    assert (chosen.num_ritz > 0) == recycles
 
 
 def test_a_cheap_forecast_is_not_looked_into() -> None:
