@@ -115,8 +115,12 @@ def simulate(
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
     check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
-    choice = choose(solver, problem if clock is None else None, static, params)
-    _check_solver(solver, problem, clock)
+    kinked = clock is None and flow.symmetric
+    choice = choose(solver, problem if kinked else None, static, params)
+    if not flow.symmetric:
+        # Auto knows no stiff solver for it, and has nothing to look for.
+        choice = dataclasses.replace(choice, next_look=None)
+    _check_solver(solver, problem, flow, clock)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
@@ -141,7 +145,12 @@ def simulate(
     return conclude(_with_error(run) if error_estimate else run, throw)
 
 
-def _check_solver(solver: Any, problem: Problem, clock: Clock | None) -> None:
+def _check_solver(
+    solver: Any, problem: Problem, flow: Flow, clock: Clock | None
+) -> None:
+    if isinstance(solver, BDF | Filippov) and not flow.symmetric:
+        name, law = type(solver).__name__, type(flow).__name__
+        raise ValueError(f"{name} is for gradient flow, not for {law}: use diffrax's")
     if isinstance(solver, BDF) and clock is not None:
         raise ValueError("BDF cannot run under a clock: leave solver out, or use RKC")
     if isinstance(solver, BDF) and not has_symmetric_derivative(problem):

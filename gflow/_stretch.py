@@ -15,6 +15,7 @@ from .flows import Clocked, Flow
 from .problem import Problem
 from .solvers import (
     BDF,
+    Balance,
     Choice,
     CountingSolver,
     Guard,
@@ -110,15 +111,22 @@ class Setting(eqx.Module):
             clocked = isinstance(flow, Clocked)
             return jnp.maximum(size, jnp.abs(scaled_error.tau)) if clocked else size
 
-        return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
-            inner=controller(self.solver, *self.tolerances, norm),
+        def elapsed(h: Any, y0: Any, y1: Any) -> Any:
+            return flow.time(y1) - flow.time(y0) if isinstance(flow, Clocked) else h
+
+        balance = Balance(
             loss=loss,
             energy=lambda state: jnp.asarray(flow.energy(state)),
             energy_rate=energy_rate,
-            monotone=flow.monotone,
-            loss_scale=self.loss_scale,
+            elapsed=elapsed,
             tolerance=self.tolerance,
             size=self.size,
+        )
+        return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
+            inner=controller(self.solver, *self.tolerances, norm),
+            balance=balance,
+            monotone=flow.monotone,
+            loss_scale=self.loss_scale,
             budget=jnp.asarray(budget),
         )
 

@@ -54,7 +54,7 @@ _MANY_ATOL = 1e-3
 # factors, at 240, took 0.6 s for 490 gradients with it and 0.14 s for 520 without.
 _CHEAP = 300.0
 # A solver that has more than this share of so many attempts rejected does not fit.
-_TRIAL, _FAILING = 64, 0.5
+_TRIAL, _FAILING = 24, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,9 +162,9 @@ class Auto(eqx.Module):
         `implicit` says whether BDF can be used.
         """
         next_look = look.num_attempts + look.num_attempts // 2
-        again = dataclasses.replace(choice, next_look=next_look, last=look)
         if not isinstance(choice.solver, diffrax.Tsit5):
-            return self._on_trial(again, choice.last, look)
+            return self._on_trial(choice, look, next_look)
+        again = dataclasses.replace(choice, next_look=next_look, last=look)
         explicit = _GRADIENTS_A_STEP * forecast(choice.last, look)
         dear = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < max(_MARGIN, _FIRST_MARGIN / look.num_attempts) * dear:
@@ -185,16 +185,18 @@ class Auto(eqx.Module):
             return _changed(again, _stiff_solver(implicit, probe), reason)
         return again
 
-    def _on_trial(self, choice: Choice, last: Look | None, look: Look) -> Choice:
+    def _on_trial(self, choice: Choice, look: Look, next_look: int) -> Choice:
+        last = choice.last
         assert last is not None
         attempts = look.num_attempts - last.num_attempts
-        rejected = look.num_rejected - last.num_rejected
         if not isinstance(choice.solver, BDF) or attempts < _TRIAL:
-            return choice
+            return dataclasses.replace(choice, next_look=next_look)
+        rejected = look.num_rejected - last.num_rejected
+        judged = dataclasses.replace(choice, next_look=next_look, last=look)
         if rejected <= _FAILING * attempts:
-            return choice
+            return judged
         reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
-        return _changed(choice, RKC(), reason)
+        return _changed(judged, RKC(), reason)
 
 
 def _through(kinks: Kinks, params: Params, static: Params) -> Choice:

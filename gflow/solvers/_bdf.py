@@ -257,11 +257,13 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             errors, order, self.max_order, num_points, age, cut, solved
         )
         changes = (next_order != order) | (factor > 1)
+        # A step that was cut for other reasons than its error is not a new measure.
+        wanted = jnp.where(cut & (factor > 1), state.wanted, factor * h)
         after = BDFState(
             history=past,
             order=next_order,
             age=jnp.where(changes, 0, age + 1).astype(jnp.int32),
-            wanted=jnp.where(cut, state.wanted, factor * h).astype(state.wanted.dtype),
+            wanted=wanted.astype(state.wanted.dtype),
             rate=solution.rate,
             memory=solution.memory,
         )

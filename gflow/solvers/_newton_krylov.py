@@ -156,13 +156,16 @@ class NewtonKrylov(eqx.Module):
             return self._iterate(equation, constant, state)
 
         state = jax.lax.while_loop(unfinished, body, state)
+        learnt = state.memory
+        if learnt is not None:
+            learnt = learnt.learnt(equation.weights)
         return Solution(
             w=state.base + state.cg.x,
             slope=state.slope,
             aux=state.aux,
             converged=state.done & ~state.failed,
             rate=state.rate,
-            memory=state.memory and state.memory.learnt(equation.weights),
+            memory=learnt,
             num_gradients=state.num_gradients,
             num_products=state.num_products,
         )
@@ -182,7 +185,8 @@ class NewtonKrylov(eqx.Module):
 
         memory, mu = old.memory, 1.0
         if memory is not None:
-            memory, mu = memory.noted(old.in_krylov, old.cg.direction, -product), _MU
+            memory = memory.noted(old.in_krylov, old.cg.direction, -product)
+            mu = jnp.where(memory.preconditioner.is_empty, 1.0, _MU)
 
         def precondition(r: Vector) -> Vector:
             if memory is None:

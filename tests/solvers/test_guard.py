@@ -9,7 +9,7 @@ import pytest
 from closed_forms import closed_form, flow, regression
 
 import gflow as gf
-from gflow.solvers import Guard, controller
+from gflow.solvers import Balance, Guard, controller
 from gflow.trajectory import Trajectory
 
 
@@ -76,13 +76,16 @@ def test_cut_step_is_grown_again_only_if_it_was_accepted(
     tol = jnp.asarray(1.0)
     guard = Guard(  # pyright: ignore[reportCallIssue]
         inner=controller(diffrax.Tsit5(), tol, tol, jnp.abs),
-        loss=lambda y, args: y**2,
-        energy=lambda y: 1.0 - y**2,
-        energy_rate=lambda t, y, args: 2 * y**2,
+        balance=Balance(
+            loss=lambda y, args: y**2,
+            energy=lambda y: 1.0 - y**2,
+            energy_rate=lambda t, y, args: 2 * y**2,
+            elapsed=lambda h, y0, y1: h,
+            tolerance=tol,
+            size=1,
+        ),
         monotone=True,
         loss_scale=tol,
-        tolerance=tol,
-        size=1,
         budget=jnp.asarray(99),
     )
     y, y1, zero = jnp.asarray(1.0), jnp.asarray(0.9), jnp.asarray(0.0)
