@@ -1,5 +1,6 @@
 """simulate: run a flow from w0 to t1."""
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from typing import Any

@@ -46,11 +46,6 @@ class SpectralPreconditioner(eqx.Module):
         zero = jnp.zeros((num, size), dtype)
         return SpectralPreconditioner(zero, zero, jnp.zeros((num,), dtype))
 
-    @property
-    def is_empty(self) -> Any:
-        """Whether it is the identity still."""
-        return jnp.all(self.values == 0)
-
     def apply(
         self, residual: Float[Array, " n"], gamma: Any, weights: Any
     ) -> Float[Array, " n"]:

@@ -257,8 +257,7 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             errors, order, self.max_order, num_points, age, cut, solved
         )
         changes = (next_order != order) | (factor > 1)
-        # A step that was cut for other reasons than its error is not a new measure.
-        wanted = jnp.where(cut & (factor > 1), state.wanted, factor * h)
+        wanted = jnp.where(cut, state.wanted, factor * h)
         after = BDFState(
             history=past,
             order=next_order,

@@ -186,7 +186,7 @@ class NewtonKrylov(eqx.Module):
         memory, mu = old.memory, 1.0
         if memory is not None:
             memory = memory.noted(old.in_krylov, old.cg.direction, -product)
-            mu = jnp.where(memory.preconditioner.is_empty, 1.0, _MU)
+            mu = _MU
 
         def precondition(r: Vector) -> Vector:
             if memory is None:

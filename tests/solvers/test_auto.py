@@ -1,7 +1,7 @@
 """The automatic choice of solver: the table in its docstring, line by line."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
@@ -256,6 +256,32 @@ def test_an_implicit_solver_that_fails_is_left(rejected: int, expected: type) ->
     """More than half of 100 steps rejected."""
     look = Look(t=2.0, t1=1e6, h=0.1, num_attempts=116, num_rejected=rejected)
     assert isinstance(_revised(BDF(), look, _no_probe()).solver, expected)
+
+
+def test_failures_add_up_over_looks() -> None:
+    """20 of 28 steps rejected, no look seeing more than 14 of them."""
+    early = Look(t=2.0, t1=1e6, h=0.1, num_attempts=30, num_rejected=10)
+    later = Look(t=2.0, t1=1e6, h=0.1, num_attempts=44, num_rejected=20)
+    choice = _revised(BDF(), early, _no_probe())
+    assert isinstance(choice.solver, BDF)
+    choice = Auto().revised(choice, later, rtol=1e-3, implicit=True, probe=_no_probe())
+    assert isinstance(choice.solver, RKC)
+
+
+class _Skew(gf.GradientFlow):
+    """A flow that says nothing of its derivative."""
+
+    symmetric: ClassVar[bool] = False
+
+
+def test_solvers_for_gradient_flow_are_for_no_other() -> None:
+    """A derivative that is not symmetric: refused if asked for, not chosen if not."""
+    loss = gf.Objective(lambda w: 0.5 * jnp.sum(jnp.array([1.0, 1e4]) * w**2))
+    w0 = jnp.ones(2)
+    with pytest.raises(ValueError, match="for gradient flow, not for _Skew"):
+        gf.simulate(loss, _Skew(), w0, 1.0, solver=BDF())
+    run = gf.simulate(loss, _Skew(), w0, 0.5, rtol=1e-3)
+    assert run.plan.solver == "Tsit5"
 
 
 def test_the_forecast_is_the_integral_of_the_inverse_step() -> None:
