@@ -106,34 +106,14 @@ class ROCK4(StabilizedSolver):
         mus, nus = jnp.asarray(rows.mu), jnp.asarray(rows.nu)
         weights = jnp.asarray(rows.finish)[row]
 
-        def recur(j: Any, carry: Any) -> Any:
-            (_, base, base_old, middle), (_, at, at_old), sums, f = carry
-            mu, nu = mus[start + j - 1], nus[start + j - 1]
-            kappa = 1 - nu
-            new = jax.tree.map(
-                lambda b, o, f: nu * b + kappa * o + mu * h * f, base, base_old, f
-            )
-            at_new = nu * at + kappa * at_old + mu
-            middle = jax.tree.map(
-                lambda m, d: jnp.where(j == turn // 2, d, m), middle, new
-            )
-            return (new, new, base, middle), (at_new, at_new, at), sums, f
-
-        def finish(j: Any, carry: Any) -> Any:
-            (_, base, base_old, middle), (_, at, at_old), (sums, times), f = carry
-            k = j - turn - 1
-            sums = jax.tree.map(
-                lambda a, f: a + jnp.multiply.outer(h * weights[:, k], f), sums, f
-            )
-            times = times + weights[:, k]
-            i = jnp.minimum(k, 3)
-            d = jax.tree.map(lambda b, a: b + a[i], base, sums)
-            ds = (d, base, base_old, middle)
-            return ds, (at + times[i], at, at_old), (sums, times), f
-
         def body(carry: Any) -> Any:
             j, rest = carry
-            ds, cs, sums, f = jax.lax.cond(j <= turn, recur, finish, j, rest)
+            at = start + j - 1
+            ds, cs, sums, f = jax.lax.cond(
+                j <= turn,
+                lambda: _recurred(rest, h, mus[at], nus[at], j == turn // 2),
+                lambda: _finished(rest, h, weights, j - turn - 1),
+            )
             y = jax.tree.map(jnp.add, y0, ds[0])
             f = terms.vf(t0 + (cs[0] * h).astype(jnp.result_type(t0)), y, args)
             return j + 1, (ds, cs, sums, f)
@@ -146,3 +126,32 @@ class ROCK4(StabilizedSolver):
         e0 = jnp.asarray(rows.error_start)[row]
         error = jax.tree.map(lambda g, m, a: e0 * (g - m) + a[4], ds[1], ds[3], sums)
         return Sweep(ds[0], f, error)
+
+
+# Carried from stage to stage: the increment of the stage, the last two of the
+# recurrence and the one in its middle; the times of the first three, over h; the sums
+# and their times; the field.
+
+
+def _recurred(carry: Any, h: Any, mu: Any, nu: Any, in_middle: Any) -> Any:
+    """After a stage of the recurrence."""
+    (_, base, base_old, middle), (_, at, at_old), sums, f = carry
+    kappa = 1 - nu
+    new = jax.tree.map(
+        lambda b, o, f: nu * b + kappa * o + mu * h * f, base, base_old, f
+    )
+    at_new = nu * at + kappa * at_old + mu
+    middle = jax.tree.map(lambda m, d: jnp.where(in_middle, d, m), middle, new)
+    return (new, new, base, middle), (at_new, at_new, at), sums, f
+
+
+def _finished(carry: Any, h: Any, weights: Any, k: Any) -> Any:
+    """After stage k of the finishing method."""
+    (_, base, base_old, middle), (_, at, at_old), (sums, times), f = carry
+    sums = jax.tree.map(
+        lambda a, f: a + jnp.multiply.outer(h * weights[:, k], f), sums, f
+    )
+    times = times + weights[:, k]
+    i = jnp.minimum(k, 3)
+    d = jax.tree.map(lambda b, a: b + a[i], base, sums)
+    return (d, base, base_old, middle), (at + times[i], at, at_old), (sums, times), f
