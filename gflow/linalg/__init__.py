@@ -1,9 +1,9 @@
 """Matrix-free linear algebra, for operators symmetric in an inner product.
 
 An operator is a function `matvec` from a pytree of floating-point arrays to one of the
-same structure. `lanczos`, `eigenpairs`, `spectral_radius` and `phi_action` take `weigh`,
-x -> M x, for an operator that is symmetric in the inner product x·M y instead of x·y;
-`trace_estimate` depends on none, and `phi` is of numbers.
+same structure. `lanczos`, `eigenpairs`, `spectral_radius` and `phi_action` take
+`weigh`, x -> M x, for an operator that is symmetric in the inner product x·M y instead
+of x·y; `trace_estimate` depends on none, and `phi` is of numbers.
 
 `ConjugateGradient`, `conjugate_gradient` and `SpectralPreconditioner` are for flat
 vectors, in the inner product Σ weights x y with `weights` a number or one for each
