@@ -66,9 +66,8 @@ class Setting(eqx.Module):
     solver: Any
     rtol: Any
     atol: Any
-    # |L(w0)|.
+    # |L(w0)|; rtol, and atol relative to the largest of w0.
     loss_scale: Any
-    # rtol plus atol relative to the largest of w0.
     tolerance: Any
     # The number of parameters.
     size: int = eqx.field(static=True)
