@@ -189,8 +189,8 @@ def _pivoted(problem: _Problem, state: _Pivots) -> _Pivots:
 
 def _evaluated(problem: _Problem, status: Array, soft: Any) -> tuple[Any, Any, Any]:
     """μ and v of a status, and which pairs violate (1); with the ridge if `soft`."""
-    K, b, low, high = problem.K, problem.b, problem.low, problem.high
-    K = K + jnp.where(soft, _SOFT_RIDGE, 0) * jnp.diag(jnp.diag(K))
+    hard, b, low, high = problem.K, problem.b, problem.low, problem.high
+    K = hard + jnp.where(soft, _SOFT_RIDGE, 0) * jnp.diag(jnp.diag(hard))
     pinned = jnp.where(status < 0, low, jnp.where(status > 0, high, 0.0))
     free = (status == HELD) & problem.open_
     pinned = jnp.where(free, 0, pinned)
