@@ -95,22 +95,14 @@ def refresh(
     """
     due = _is_due(state, h)
     most = jnp.where(state.interval == 0, _COLD_PRODUCTS, _WARM_PRODUCTS)
-    read = _read_leaves(field, y)
-    product = _product(field, y, slope, exact)
-
-    def body(carry: Any) -> Any:
-        power, count = carry
-        return _power_step(power, lambda v: _only(product(v), read)), count + 1
-
-    def going(carry: Any) -> Any:
-        power, count = carry
-        return due & ~power.done & (count < most)
-
+    read, product = _read_leaves(field, y), _product(field, y, slope, exact)
     zero, false = jnp.zeros((), jnp.int32), jnp.asarray(False)
     power = _Power(*_start(state, y, slope, read), state.rho, false, false)
-    power, count = jax.lax.while_loop(going, body, (power, zero))
-    interval = _interval(state, power.rho)
-    new = SpectralState(power.rho, power.first, power.second, zero, interval, state.h)
+    power, count = _iterated(
+        power, lambda v: _only(product(v), read), jnp.where(due, most, 0)
+    )
+    first, second, rho = power.first, power.second, power.rho
+    new = SpectralState(rho, first, second, zero, _interval(state, rho), state.h)
     state = trees.where(due, new, state)
     return state, Work(zero, count) if exact else Work(count, zero)
 
@@ -118,6 +110,22 @@ def refresh(
 def _is_due(state: SpectralState, h: Any) -> Any:
     """Whether it is time for an estimate, before a step of length h."""
     return (state.age >= state.interval) | (jnp.abs(h) < _CUT * jnp.abs(state.h))
+
+
+def _iterated(
+    power: _Power, product: Callable[[Any], Any], most: Any
+) -> tuple[_Power, Any]:
+    """The power method to its end, or for so many products; and their number."""
+
+    def going(carry: Any) -> Any:
+        power, count = carry
+        return ~power.done & (count < most)
+
+    def body(carry: Any) -> Any:
+        power, count = carry
+        return _power_step(power, product), count + 1
+
+    return jax.lax.while_loop(going, body, (power, jnp.zeros((), jnp.int32)))
 
 
 def _power_step(power: _Power, product: Callable[[Any], Any]) -> _Power:
