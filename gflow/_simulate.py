@@ -64,17 +64,22 @@ def simulate(
 ) -> Trajectory:
     """Integrate a continuous flow adaptively from w(0) = w0 to time t1.
 
-    The local error of each step is held below rtol |w| + atol, root mean square over
-    the parameters. A step that ends at a non-finite state, or (along a flow whose
-    loss cannot rise) raises the loss beyond round-off, is rejected whatever its error
-    estimate says. Time and state keep the dtype of w0.
+    The estimated error of a step, root mean square over the parameters, is held to a
+    tolerance that follows from the one wanted at the end, rtol |w| + atol. It is that
+    itself for most solvers. `BDF` and `RKC`, whose errors at the end fall slower than
+    the tolerance of a step, are held to less below rtol 1e-3, so that errors follow
+    rtol; through kinks that are not located `Auto` holds to more, and says so.
+
+    A step that ends at a non-finite state, or (along a flow whose loss cannot rise)
+    raises the loss beyond round-off, is rejected whatever its error estimate says. Time
+    and state keep the dtype of w0.
 
     **Arguments:**
 
     - `problem`: loss and geometry; `flow`: the law of motion.
     - `w0`: any pytree whose inexact arrays are the parameters.
     - `t1`: the end, in units of flow time.
-    - `rtol`, `atol`: tolerances. Changing them does not compile anew.
+    - `rtol`, `atol`: tolerances at the end. Changing them does not compile anew.
     - `solver`: any diffrax solver; by default `Auto` begins with Tsit5 and goes on with
         a solver for stiff flows where that is cheaper.
     - `clock`: `LogTime`, `ArcLength` or `LossTime`, to choose the steps in another

@@ -59,6 +59,20 @@ def norm(a: Params) -> Scalar:
     return jnp.sqrt(inner(a, a))
 
 
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """The one tree or the other, leaf by leaf."""
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def scaled(prefix: Any, a: Params) -> Params:
+    """Each leaf times the number that a tree prefix has for it, of the leaf's type."""
+
+    def scale(factor: Any, subtree: Params) -> Params:
+        return jax.tree.map(lambda x: jnp.asarray(factor, x.dtype) * x, subtree)
+
+    return jax.tree.map(scale, prefix, a)
+
+
 def size(a: Params) -> int:
     """Number of scalars in the inexact-array leaves."""
     return sum(x.size for x in jax.tree.leaves(eqx.filter(a, eqx.is_inexact_array)))

@@ -102,7 +102,7 @@ class Kinks(eqx.Module):
 
     def plain(self, z: Array) -> Array:
         """σ(z)."""
-        return jnp.where(z > 0, self.high, self.low).astype(z.dtype) * z
+        return activation(self.low, self.high)(z)
 
     def values(
         self, w: Params, slopes: Float[Array, " p"] | None = None
@@ -154,6 +154,11 @@ class Kinks(eqx.Module):
             return take(z, pair)
 
         return jax.grad(value)(params)
+
+
+def activation(low: float, high: float) -> Activate:
+    """σ, with its slopes left and right of 0."""
+    return lambda z: jnp.where(z > 0, high, low).astype(z.dtype) * z
 
 
 def gate(slopes: Array, offsets: Array | None = None) -> Activate:

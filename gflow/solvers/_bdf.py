@@ -68,6 +68,16 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     decides is never below the true one of the step, and above 1 + γ |λ| times it
     where the mode is driven slowly.
 
+    A bare `diffeqsolve` holds each step to the tolerance given, and errors at the end
+    fall slower, as its power p/(p + 1) at order p; `gflow.simulate` lowers the
+    tolerance of a step so that they follow the one asked for.
+
+    Not for reverse-mode differentiation: linear solves end when they are exact enough.
+    Under `jax.vmap` each lane takes its own steps. They are those that it takes alone,
+    to round-off (1e-12), with `num_ritz` and `num_secants` 0 only: otherwise small
+    eigenproblems, whose round-off differs in a batch, decide when solves end, and the
+    results agree to the tolerance.
+
     **Arguments:**
 
     - `max_order`: 1 to 5.
@@ -83,8 +93,9 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         controller.
 
     **Cost:** one gradient at the start; for each step one for each correction and one
-    for each product, some 3 to 8 in all. Memory for 2 (max_order + 1) + 3 num_ritz
-    vectors.
+    for each product, some 3 to 8 in all. Memory for
+    2 (max(max_order, num_secants) + 1) vectors, and for 2 num_ritz + 40 more unless
+    num_ritz is 0.
 
     **Differs from the source:** variable-coefficient BDF, where CVODE has fixed leading
     ones; error weights and Newton's constants are CVODE's in kind, not in value.

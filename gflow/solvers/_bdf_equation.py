@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from .. import _trees as trees
 from ..flows import FlowState
 from ._bdf_formula import Formula
 from ._bdf_history import History
@@ -65,11 +66,7 @@ def _spread(weights: Any, w: Any) -> Any:
     """A tree prefix of weights, one for each component, or 1."""
     if weights is None:
         return 1.0
-
-    def fill(weight: Any, subtree: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.full(x.shape, weight, x.dtype), subtree)
-
-    return ravel_pytree(jax.tree.map(fill, weights, w))[0]
+    return ravel_pytree(trees.scaled(weights, jax.tree.map(jnp.ones_like, w)))[0]
 
 
 def guessed(
