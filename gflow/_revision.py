@@ -15,6 +15,7 @@ from ._stretch import Checkpoint, Setting, start
 from .linalg import SpectralRadius, spectral_radius
 from .solvers import (
     Auto,
+    CountingSolver,
     Evaluations,
     GuardState,
     Look,
@@ -180,11 +181,21 @@ def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint
     return eqx.tree_at(lambda c: _counts(c.controller_state), fresh, _counts(old))
 
 
+def resumed(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:
+    """As `restarted`, by the same solver, which keeps what it tells of the run."""
+    fresh, solver = restarted(setting, checkpoint, t1), setting.solver
+    if not isinstance(solver, CountingSolver):
+        return fresh
+    state = solver.carried(fresh.solver_state, checkpoint.solver_state)
+    return dataclasses.replace(fresh, solver_state=state)
+
+
 def _counts(guard: GuardState) -> tuple[Any, ...]:
     return (
         guard.num_accepted,
         guard.num_rejected,
         guard.num_refused,
+        guard.error_sum,
         guard.gradients,
         guard.products,
     )

@@ -31,7 +31,6 @@ from .trajectory import (
     Watch,
     check_kind,
     conclude,
-    relative_tolerance,
     with_error,
     without_error,
 )
@@ -85,8 +84,9 @@ def simulate(
     - `stops`: `Stationary`, `LossBelow`, `Target`, `Diverged`, `WallClock`,
         `MaxSteps` (default 1,000,000).
     - `resume`: a trajectory of the same problem, flow, solver, tolerances, clock and
-        `save` that stopped short; going on gives the same bits as never having stopped.
-        `t1` and `stops` may be others.
+        `save` that stopped short; `t1` and `stops` may be others. After a budget or
+        Ctrl-C going on gives the same bits as never having stopped; after a stop that
+        was located inside a step, the solver begins afresh from there.
     - `error_estimate`: estimate the global error at each saved time, by running the
         flow a second time at a third of the tolerances.
     - `throw`: raise if the end asked for was not reached.
@@ -115,7 +115,7 @@ def simulate(
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
     check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
-    choice = choose(solver, problem if clock is None else None, static, params)
+    choice = choose(solver, problem if clock is None else None, w0)
     _check_solver(solver, problem, clock)
     save = Save.log() if save is None else save
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
@@ -205,7 +205,7 @@ def _setting(
         atol=jnp.asarray(atol, dtype),
         loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
         size=trees.size(params),
-        tolerance=jnp.asarray(relative_tolerance(params, rtol, atol), dtype),
+        largest=trees.largest(params),
         watch=Watch(stops, jnp.zeros((), dtype), w0, problem),
     )
 

@@ -140,7 +140,7 @@ def _net(num: int, width: int) -> tuple[gf.EmpiricalRisk, Any]:
 def test_up_to_5000_kinks_are_located(num: int, solver: type) -> None:
     """One for each of the examples and each of 100 units."""
     problem, w0 = _net(num, 100)
-    choice = Auto().first(problem, None, w0)
+    choice = Auto().first(problem, w0)
     assert isinstance(choice.solver, solver)
     largest = max(float(jnp.max(jnp.abs(x))) for x in w0.values())
     many = solver is diffrax.Heun
@@ -188,7 +188,14 @@ def test_kinks_that_are_not_declared_are_told() -> None:
         **options,
     )
     assert "kinks that the problem does not declare" in run.plan.reason
-    assert run.result is not gf.Outcome.reached_end
+    assert run.result is gf.Outcome.reached_roughly
+    assert "solved at rtol 1.0e-03" in str(run)
+    # A stop on the way hides neither that nor what it means. L = y^2/2 once x is held.
+    stops = [*options["stops"], gf.LossBelow(float(run.observed["loss"][-1]) * 2)]
+    part = gf.simulate(problem, gf.GradientFlow(), run.w0, 5.0, rtol=1e-6, stops=stops)
+    assert part.result is gf.Outcome.loss_reached
+    assert "solved at rtol 1.0e-03" in str(part)
+    assert "errors of first order in the step" in str(part)
 
 
 def _choice(solver: Any) -> Choice:
