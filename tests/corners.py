@@ -77,8 +77,3 @@ def report(run: Any) -> dict[str, int]:
     if state is None:
         state = run.checkpoint.checkpoint.solver_state
     return {name: int(value) for name, value in SOLVER.report(state).items()}
-
-
-# y |x| + y in w = (x, y): from (0, 1) y falls at rate 1 while x is held; past zero, at
-# t = 1, x may go either way.
-TURNS = corner([[1.0]], [0.0], [0.0, 1.0], C=[[0.0, 1.0]])

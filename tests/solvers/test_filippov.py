@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from corners import SOLVER, TURNS, corner, report, solve
+from corners import SOLVER, corner, report, solve
 
 import gflow as gf
 from gflow.invariants import relu_invariants
@@ -113,8 +113,9 @@ def test_corner_takes_the_slowest_of_all_mixtures(p: Any, held: int) -> None:
 
 def test_a_kink_that_turns_repelling_is_reported() -> None:
     """y |x| + y: y falls through zero while x is held, and then x may go either way."""
+    problem = corner([[1.0]], [0.0], [0.0, 1.0], C=[[0.0, 1.0]])
     for t1, times in ((0.9, 0), (1.5, 1)):
-        run = solve(TURNS, [0.0, 1.0], [t1])
+        run = solve(problem, [0.0, 1.0], [t1])
         assert report(run)["undetermined"] == times
         assert report(run)["unresolved"] == 0
 
