@@ -271,13 +271,9 @@ class March:
         kept = dataclasses.replace(position, record=shared)
         end = qualified(position, report)
         used = self.setting.using(choice)
+        parts = record, end, stats, choice.plan, origin, kept
         return assemble(
-            record,
-            end,
-            stats,
-            choice.plan,
-            origin,
-            kept,
+            *parts,
             tolerances=(float(used.rtol), float(used.atol)),
             is_rough=position.is_rough,
             notes=reservations(self.setting, position, end[0], report),

@@ -292,7 +292,8 @@ def test_a_loosened_run_is_guarded_at_its_own_tolerance() -> None:
     """The share of the loss that the guard lets be off follows the rtol in use."""
     params = jnp.array([0.5, -4.0])
     problem = gf.Objective(lambda w: 0.5 * jnp.sum(w**2))
-    setting = _setting(problem, gf.GradientFlow(), params, None, None, 1e-9, 1e-12, ())
+    options = None, None, 1e-9, 1e-12, ()
+    setting = _setting(problem, gf.GradientFlow(), params, *options)
     assert float(setting.guard(0).tolerance) == pytest.approx(1e-9 + 1e-12 / 4)
     plan = gf.trajectory.Plan("", "")
     choice = Choice(diffrax.Heun(), plan, least_rtol=1e-4, least_atol=1e-5)

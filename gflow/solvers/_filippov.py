@@ -46,14 +46,15 @@ class Filippov(CountingSolver):
 
     `args` must be the problem, one that declares its `kinks`; the state its parameters
     or the `FlowState` of `GradientFlow`. Where a kink becomes repelling under values
-    held on it, the flow goes on in more than one way; one is taken, and `report` says
-    so under "undetermined".
+    held on it, or the start lies on one that repels to both sides, the flow goes on in
+    more than one way; one is taken, and `report` says so under "undetermined".
 
     **Arguments:**
 
     - `static`: the leaves of w that are not parameters, None where all are.
     - `max_held`: room for values held at zero at one time; default: the problem's
-        guess. Where it does not suffice no step is accepted.
+        guess. Where it does not suffice no step is accepted, and `simulate` ends with
+        the outcome `crowded`.
     - `max_segments`: the most kinks in one step.
 
     **Cost:** for each kink 6 gradients and some 7 losses, a factorization of size

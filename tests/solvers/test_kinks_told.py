@@ -143,5 +143,6 @@ def test_kinks_in_float32() -> None:
     )
     tau = 2 - np.log(2)
     exact = [0.5 * (np.cosh(tau) - 1), 1 + 0.5 * np.sinh(tau)]
+    assert run.ys is not None
     np.testing.assert_allclose(run.ys[-1, :2], exact, rtol=1e-3)
     assert [report(run)[k] for k in ("slides", "exits", "unresolved")] == [1, 1, 0]
