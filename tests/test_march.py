@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,6 @@ from closed_forms import closed_form, flow, same_bits
 
 import gflow as gf
 from gflow import _march
-from gflow._simulate import _setting
-from gflow.solvers import Choice
 from gflow.trajectory import ProgressLine, _progress
 
 Outcome = gf.Outcome
@@ -286,16 +283,3 @@ def test_resume_refuses_another_run() -> None:
     gd = gf.iterate(form.problem, gf.gradient_descent(0.1), form.w0, 3)
     with pytest.raises(TypeError, match="that simulate made"):
         form.simulate(resume=gd)
-
-
-def test_a_loosened_run_is_guarded_at_its_own_tolerance() -> None:
-    """The share of the loss that the guard lets be off follows the rtol in use."""
-    params = jnp.array([0.5, -4.0])
-    problem = gf.Objective(lambda w: 0.5 * jnp.sum(w**2))
-    options = None, None, 1e-9, 1e-12, ()
-    setting = _setting(problem, gf.GradientFlow(), params, *options)
-    assert float(setting.guard(0).tolerance) == pytest.approx(1e-9 + 1e-12 / 4)
-    plan = gf.trajectory.Plan("", "")
-    choice = Choice(diffrax.Heun(), plan, least_rtol=1e-4, least_atol=1e-5)
-    guard = setting.using(choice).guard(0)
-    assert float(guard.tolerance) == pytest.approx(1e-4 + 1e-5 / 4)

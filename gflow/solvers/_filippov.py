@@ -51,7 +51,8 @@ class Filippov(CountingSolver):
 
     **Arguments:**
 
-    - `static`: the leaves of w that are not parameters, None where all are.
+    - `static`: the leaves of w that are not parameters, None where all are; `simulate`
+        fills them in.
     - `max_held`: room for values held at zero at one time; default: the problem's
         guess. Where it does not suffice no step is accepted, and `simulate` ends with
         the outcome `crowded`.
