@@ -32,7 +32,6 @@ from .trajectory import (
     Watch,
     check_kind,
     conclude,
-    relative_tolerance,
     with_error,
     without_error,
 )
@@ -91,8 +90,9 @@ def simulate(
     - `stops`: `Stationary`, `LossBelow`, `Target`, `Diverged`, `WallClock`,
         `MaxSteps` (default 1,000,000).
     - `resume`: a trajectory of the same problem, flow, solver, tolerances, clock and
-        `save` that stopped short; going on gives the same bits as never having stopped.
-        `t1` and `stops` may be others.
+        `save` that stopped short; `t1` and `stops` may be others. After a budget or
+        Ctrl-C going on gives the same bits as never having stopped; after a stop that
+        was located inside a step, the solver begins afresh from there.
     - `error_estimate`: estimate the global error at each saved time, by running the
         flow a second time at a third of the tolerances.
     - `throw`: raise if the end asked for was not reached.
@@ -122,7 +122,7 @@ def simulate(
     check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
     kinked = clock is None and flow.symmetric
-    choice = choose(solver, problem if kinked else None, static, params)
+    choice = choose(solver, problem if kinked else None, w0)
     if not flow.symmetric:
         # Auto knows no stiff solver for it, and has nothing to look for.
         choice = dataclasses.replace(choice, next_look=None)
@@ -220,7 +220,7 @@ def _setting(
         atol=jnp.asarray(atol, dtype),
         loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
         size=trees.size(params),
-        tolerance=jnp.asarray(relative_tolerance(params, rtol, atol), dtype),
+        largest=trees.largest(params),
         watch=Watch(stops, jnp.zeros((), dtype), w0, problem),
     )
 

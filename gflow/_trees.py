@@ -88,3 +88,9 @@ def all_finite(a: Params) -> Any:
     """Whether every number of every leaf is finite, as a boolean scalar."""
     flags = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(a)]
     return jnp.all(jnp.stack(flags)) if flags else jnp.asarray(True)
+
+
+def largest(a: Params) -> Scalar:
+    """The largest absolute value in the inexact-array leaves; 0 if they are empty."""
+    leaves = jax.tree.leaves(eqx.filter(a, eqx.is_inexact_array))
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in leaves]))

@@ -21,6 +21,10 @@ from ._metric import Metric
 Activate = Callable[[Array], Array]
 Descend = Callable[[Params], Params]
 
+# Room for values held at zero takes its square in memory, and as many reverse passes
+# for each gradient; beyond this the caller must ask for more.
+_MOST_HELD = 256
+
 
 class Normals(eqx.Module):
     """The gradients ∇z of C switching values, as a linear map."""
@@ -98,7 +102,7 @@ class Kinks(eqx.Module):
 
     def max_held(self, w: Params) -> int:
         """A bound on how many pairs one may expect to be held at 0 at one time."""
-        return min(self.size(w), 64)
+        return min(self.size(w), _MOST_HELD)
 
     def plain(self, z: Array) -> Array:
         """σ(z)."""
@@ -133,7 +137,7 @@ class Kinks(eqx.Module):
 
     def size(self, w: Params) -> int:
         """P."""
-        return jax.eval_shape(self.values, w).shape[0]
+        return eqx.filter_eval_shape(self.values, w).shape[0]
 
     def num_calls(self, w: Params) -> int:
         """How often `activate` is called: the layers, if one feeds the next."""
@@ -143,7 +147,7 @@ class Kinks(eqx.Module):
             calls.append(None)
             return z
 
-        jax.eval_shape(lambda w: self.loss(w, count), w)
+        eqx.filter_eval_shape(lambda w: self.loss(w, count), w)
         return len(calls)
 
     def _row(self, w: Params, slopes: Array, pair: Any) -> Params:

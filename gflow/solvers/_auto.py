@@ -7,9 +7,8 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 
+from .. import _trees as trees
 from .._types import Params
 from ..problem import Kinks, Problem
 from ..trajectory import Plan
@@ -136,15 +135,10 @@ class Auto(eqx.Module):
     **Cost:** none where the forecast is cheap; else up to twelve gradients a look.
     """
 
-    def first(
-        self, problem: Problem | None = None, static: Params = None, params: Params = ()
-    ) -> Choice:
-        """The choice before anything is known, of a problem that may have kinks.
-
-        `params` and `static` make up w0.
-        """
+    def first(self, problem: Problem | None = None, w0: Params = None) -> Choice:
+        """The choice before anything is known, of a problem that may have kinks."""
         if problem is not None and problem.kinks is not None:
-            return _through(problem.kinks, params, static)
+            return _through(problem.kinks, w0)
         plan = Plan("Tsit5", "Auto: explicit, order 5, while nothing shows stiffness")
         return Choice(diffrax.Tsit5(), plan, _FIRST_LOOK)
 
@@ -199,18 +193,17 @@ class Auto(eqx.Module):
         return _changed(judged, RKC(), reason)
 
 
-def _through(kinks: Kinks, params: Params, static: Params) -> Choice:
+def _through(kinks: Kinks, w0: Params) -> Choice:
     """The choice for declared kinks."""
-    num = kinks.size(params if static is None else eqx.combine(params, static))
+    num = kinks.size(w0)
     reason = "Auto: the problem declares its kinks"
     if num <= _MOST_LOCATED:
-        return Choice(Filippov(static), Plan("Filippov", reason))
-    largest = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(params))
+        return Choice(Filippov(), Plan("Filippov", reason))
     return Choice(
         diffrax.Heun(),
         Plan("Heun", f"{reason}, {num} of them, too many to locate each"),
         least_rtol=_MANY_RTOL,
-        least_atol=_MANY_RTOL * _MANY_ATOL * largest,
+        least_atol=_MANY_RTOL * _MANY_ATOL * float(trees.largest(w0)),
     )
 
 

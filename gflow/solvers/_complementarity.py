@@ -27,8 +27,9 @@ _SLACK = 64
 _PATIENCE = 8
 _MAX_PIVOTS = 200
 # Where more normals meet than there are directions, pivots on singular blocks may go in
-# circles. After so many, a ridge that makes the solution unique, and slack to match.
-_SOFT_AFTER, _SOFT_RIDGE, _SOFT_SLACK = 40, 1e-8, 1e-6
+# circles. After so many, a ridge that makes the solution unique, and slack to match:
+# powers of the resolution, 1e-8 and 1e-6 in float64.
+_SOFT_AFTER, _SOFT_RIDGE_POWER, _SOFT_SLACK_POWER = 40, 0.511, 0.3833
 _MAX_ITERATIONS = 50
 
 AT_LOW, HELD, AT_HIGH = -1, 0, 1
@@ -190,14 +191,15 @@ def _pivoted(problem: _Problem, state: _Pivots) -> _Pivots:
 def _evaluated(problem: _Problem, status: Array, soft: Any) -> tuple[Any, Any, Any]:
     """μ and v of a status, and which pairs violate (1); with the ridge if `soft`."""
     hard, b, low, high = problem.K, problem.b, problem.low, problem.high
-    K = hard + jnp.where(soft, _SOFT_RIDGE, 0) * jnp.diag(jnp.diag(hard))
+    eps = float(jnp.finfo(hard.dtype).eps)
+    K = hard + jnp.where(soft, eps**_SOFT_RIDGE_POWER, 0) * jnp.diag(jnp.diag(hard))
     pinned = jnp.where(status < 0, low, jnp.where(status > 0, high, 0.0))
     free = (status == HELD) & problem.open_
     pinned = jnp.where(free, 0, pinned)
     right = jnp.where(free, b - K @ pinned, 0)
     mu = inverse_masked(K, free) @ right + pinned
     v = jnp.where(free, 0, b - K @ mu)
-    slack = jnp.where(soft, _SOFT_SLACK, _SLACK * jnp.finfo(K.dtype).eps)
+    slack = jnp.where(soft, eps**_SOFT_SLACK_POWER, _SLACK * eps)
     bad = _infeasible(K, b, (low, high), status, mu, v, slack)
     return mu, v, bad & problem.open_
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
+from .. import _trees as trees
 from ..linalg import ConjugateGradient
 from ._memory import Memory
 
@@ -197,12 +198,12 @@ class NewtonKrylov(eqx.Module):
         begun = ConjugateGradient.start(nothing, residual, start, weights, mu)
         applied = old.cg.direction - gamma * product
         gone_on = old.cg.advance(applied, precondition, weights, mu)
-        cg = _where(old.in_krylov, gone_on, begun)
+        cg = trees.where(old.in_krylov, gone_on, begun)
         state = eqx.tree_at(
             lambda s: (s.slope, s.aux, s.cg, s.num_gradients, s.num_products, s.memory),
             old,
             (
-                *_where(old.in_krylov, (old.slope, old.aux), (slope, aux)),
+                *trees.where(old.in_krylov, (old.slope, old.aux), (slope, aux)),
                 cg,
                 old.num_gradients + work[0],
                 old.num_products + work[1],
@@ -294,7 +295,3 @@ class NewtonKrylov(eqx.Module):
                 failed,
             ),
         )
-
-
-def _where(condition: Any, a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)

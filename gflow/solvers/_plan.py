@@ -28,8 +28,7 @@ _ANCHOR, _LEAST = 1e-3, 50
 def choose(
     solver: diffrax.AbstractSolver[Any] | Auto,
     problem: Problem | None = None,
-    static: Params = None,
-    params: Params = (),
+    w0: Params = None,
 ) -> Choice:
     """The solver to begin with, and the reason.
 
@@ -41,11 +40,10 @@ def choose(
 
     **Arguments:**
 
-    - `problem`: what is to be solved, None if under a clock; `params`, `static`: the
-        leaves of w0 that are parameters, and those that are not.
+    - `problem`: what is to be solved from w0, None if under a clock.
     """
     if isinstance(solver, Auto):
-        return solver.first(problem, static, params)
+        return solver.first(problem, w0)
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):

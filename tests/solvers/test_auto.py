@@ -140,7 +140,7 @@ def _net(num: int, width: int) -> tuple[gf.EmpiricalRisk, Any]:
 def test_up_to_5000_kinks_are_located(num: int, solver: type) -> None:
     """One for each of the examples and each of 100 units."""
     problem, w0 = _net(num, 100)
-    choice = Auto().first(problem, None, w0)
+    choice = Auto().first(problem, w0)
     assert isinstance(choice.solver, solver)
     largest = max(float(jnp.max(jnp.abs(x))) for x in w0.values())
     many = solver is diffrax.Heun
@@ -172,6 +172,12 @@ def test_many_kinks_are_passed_unlocated_and_told() -> None:
     # Tighter tolerances than those it is run at change nothing.
     tight = gf.simulate(problem, gf.GradientFlow(), w0, 0.2, rtol=1e-9, atol=1e-13)
     assert same_bits(tight, run)
+    # A stop on the way hides nothing of it.
+    stop = gf.LossBelow(float(np.mean(run.observed["loss"][[0, -1]])))
+    part = gf.simulate(problem, gf.GradientFlow(), w0, 0.2, stops=[stop])
+    assert part.result is gf.Outcome.loss_reached
+    assert "solved at rtol 1.0e-04" in str(part)
+    assert "errors of first order in the step" in str(part)
 
 
 def test_kinks_that_are_not_declared_are_told() -> None:
@@ -189,6 +195,8 @@ def test_kinks_that_are_not_declared_are_told() -> None:
     )
     assert "kinks that the problem does not declare" in run.plan.reason
     assert run.result is not gf.Outcome.reached_end
+    # Whatever ended it, it did not hold the tolerance asked for.
+    assert "solved at rtol 1.0e-03" in str(run)
 
 
 def _choice(solver: Any) -> Choice:
