@@ -23,17 +23,34 @@ class Price:
 
 
 def price(
-    records: Sequence[Record], problem: str, solvers: Iterable[str], target: float
+    records: Sequence[Record],
+    problem: str,
+    solvers: Iterable[str],
+    target: float,
+    seeds: Iterable[int] | None = None,
 ) -> Price:
-    """The price of an error, the best of the solvers chosen seed by seed."""
+    """The price of an error, the best of the solvers chosen seed by seed.
+
+    **Arguments:**
+
+    - `seeds`: those that count; by default all for which one of the solvers has run.
+    """
     names = set(solvers)
     chosen = [r for r in records if r.problem == problem and r.solver in names]
-    seeds = sorted({r.seed for r in chosen})
+    seeds = measured(records, problem, names) if seeds is None else seeds
 
     def at(measure: str) -> float | None:
         return median([_cheapest(chosen, seed, measure, target) for seed in seeds])
 
     return Price(at("cost"), at("seconds"))
+
+
+def measured(
+    records: Sequence[Record], problem: str, solvers: Iterable[str]
+) -> set[int]:
+    """The seeds of a problem for which one of the solvers has run."""
+    names = set(solvers)
+    return {r.seed for r in records if r.problem == problem and r.solver in names}
 
 
 def _cheapest(
@@ -59,11 +76,15 @@ OWN = [name for name in family("own") if name != "Auto"]
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A ratio of costs that must not exceed a bound; None where it was not measured."""
+    """A ratio of costs that must not exceed a bound; None where it was not measured.
+
+    It is of medians over the seeds, so many, that both sides were measured on.
+    """
 
     text: str
     ratio: float | None
     bound: float
+    num_seeds: int
 
     @property
     def verdict(self) -> str:
@@ -80,13 +101,16 @@ def claims(records: Sequence[Record], subject: Sequence[str]) -> list[Claim]:
     def add(
         problem: str, target: float, rivals: Sequence[str], rival: str, **bounds: float
     ) -> None:
-        ours = price(records, problem, subject, target)
-        theirs = price(records, problem, rivals, target)
+        seeds = measured(records, problem, subject)
+        seeds &= measured(records, problem, rivals)
+        ours = price(records, problem, subject, target, seeds)
+        theirs = price(records, problem, rivals, target, seeds)
         for measure, bound in bounds.items():
             a, b = getattr(ours, measure), getattr(theirs, measure)
             unit = "ge" if measure == "cost" else "time"
             text = f"{problem} at {target:.0e}: {unit} over that of {rival}"
-            found.append(Claim(text, None if a is None or not b else a / b, bound))
+            ratio = None if a is None or not b else a / b
+            found.append(Claim(text, ratio, bound, len(seeds)))
 
     explicit, krylov = family("explicit"), family("cvode")
     for problem in ("P1", "P2", "P6"):
@@ -138,7 +162,7 @@ def summary(records: Sequence[Record]) -> str:
         found = claims(records, subject)
         lines += [
             f"  {claim.verdict:4} {claim.ratio:8.3g} (at most {claim.bound:.3g})  "
-            f"{claim.text}"
+            f"{claim.text}, seeds: {claim.num_seeds}"
             for claim in found
             if claim.ratio is not None
         ]

@@ -37,9 +37,10 @@ def cvode(
         CVODEJacTimes,
     )
 
-    field = HostField(case, limit)
+    field, steps = HostField(case, limit), _Steps()
 
-    def velocity(_: float, y: np.ndarray, dy_dt: np.ndarray) -> None:
+    def velocity(t: float, y: np.ndarray, dy_dt: np.ndarray) -> None:
+        steps.see(t)
         dy_dt[:] = field.velocity(y)
 
     def product(_t: float, y: Any, _dy: Any, v: Any, Jv: np.ndarray) -> None:
@@ -59,6 +60,7 @@ def cvode(
             jactimes=CVODEJacTimes(None, product) if exact else None,
         )
         field.restart()
+        steps.restart()
         w, status = np.full_like(field.start, np.nan), "too slow"
         try:
             solver.init_step(0.0, field.start)
@@ -68,8 +70,8 @@ def cvode(
             pass
         return Solved(
             w,
-            field.count.gradients,
-            field.count.gradients,
+            gradients=field.count.gradients,
+            steps=steps.num,
             products=field.count.hvps,
             status=status,
             seconds=field.seconds,
@@ -77,3 +79,23 @@ def cvode(
         )
 
     return solve
+
+
+class _Steps:
+    """Attempted steps, counted by the times at their ends.
+
+    The binding does not hand out CVODE's own count. All that a step evaluates, the
+    difference quotients too, is at its end; the choice of the first step adds a few.
+    """
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """None yet."""
+        self.num, self._last = 0, 0.0
+
+    def see(self, t: float) -> None:
+        """The field is evaluated at t."""
+        self.num += t != self._last
+        self._last = t

@@ -16,7 +16,8 @@ class Record:
     """One run of a solver.
 
     `error` is None if it is not finite or the run did not reach the end; `products`
-    are exact. `digest` names the problem to the last bit.
+    are exact; `steps` is None where the solver does not tell. `digest` names the
+    problem to the last bit.
     """
 
     problem: str
@@ -26,7 +27,7 @@ class Record:
     knob: float
     status: str
     error: float | None
-    steps: int
+    steps: int | None
     gradients: int | None
     products: int
     seconds: float | None

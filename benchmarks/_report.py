@@ -28,13 +28,13 @@ def costs(records: Sequence[Record]) -> str:
 
 def _row(chosen: Sequence[Record], problem: str, solver: str) -> list[str]:
     prices = [price(chosen, problem, [solver], target) for target in TARGETS]
-    compiling = max((r.compile_seconds or 0.0 for r in chosen), default=0.0)
+    compiling = [r.compile_seconds for r in chosen if r.compile_seconds is not None]
     return [
         problem,
         solver,
         *(_shown(p.cost, ",.0f") for p in prices),
         *(_shown(p.seconds, ".2g") for p in prices),
-        f"{compiling:.1f}",
+        _shown(max(compiling, default=None), ".1f"),
         str(len({r.seed for r in chosen})),
     ]
 

@@ -77,7 +77,7 @@ def _cvode(exact: bool, krylov_dim: int) -> Callable[[Case, float], Method]:
 # spectrum costs steps: the best depends on the problem.
 _KRYLOV_DIMS = (5, 20, 100)
 
-_SHARES_RK4, _SHARES_EULER = (2.0, 1.0, 0.5, 0.25), (1.0, 0.5, 0.25, 0.125)
+_SHARES_RK4, _SHARES_EULER = (2.0, 1.0, 0.5, 0.25), (1.0, 0.5, 0.4)
 
 SOLVERS: dict[str, Entry] = {
     "Auto": Entry("own", own("Auto")),

@@ -13,12 +13,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ._clocked_inside import clocked_flow, is_met, last_reached, state_when
 from ._stretch import Checkpoint, Setting, Stride, strong
 from .flows import Clocked
 from .solvers import Reported, ready
-
-# More halvings of a bracket than any float has bits below it.
-_HALVINGS = 80
 
 
 class _Walk(eqx.Module):
@@ -56,7 +54,7 @@ def advance_clocked(
     assert num is not None
     end = jnp.asarray(num) if times is None else num_due
     walk = _Walk(
-        dataclasses.replace(checkpoint, t=_clocked(setting).time(checkpoint.state)),
+        dataclasses.replace(checkpoint, t=clocked_flow(setting).time(checkpoint.state)),
         jnp.full(num, jnp.inf, checkpoint.t.dtype),
         jax.tree.map(lambda x: jnp.zeros((num, *x.shape), x.dtype), checkpoint.state),
         jnp.zeros((), int),
@@ -85,7 +83,7 @@ def advance_clocked(
     walk = _while(goes_on, body, walk)
     full = walk.count >= end
     horizon = jnp.inf if times is None else times[num_due - 1]
-    reached, fired = _reached(
+    reached, fired = last_reached(
         setting, walk.checkpoint, t1, jnp.where(full, horizon, jnp.inf)
     )
     # What ended the walk is found again when the rest of the step is saved.
@@ -95,7 +93,7 @@ def advance_clocked(
 
 def looked_at_again(setting: Setting, checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with its last step judged by the stops of another setting."""
-    met = eqx.filter_jit(_met)(setting, checkpoint.t, checkpoint.state)
+    met = eqx.filter_jit(is_met)(setting, checkpoint.t, checkpoint.state)
     return eqx.tree_at(lambda c: c.stride.met, checkpoint, met)
 
 
@@ -122,7 +120,7 @@ def _while(goes_on: Any, body: Any, walk: _Walk) -> _Walk:
 
 def _attempt(setting: Setting, walk: _Walk, budget: Any) -> tuple[_Walk, Any]:
     """The walk after one attempted step, and whether it was accepted."""
-    flow, guard, at = _clocked(setting), setting.guard(budget), walk.checkpoint
+    flow, guard, at = clocked_flow(setting), setting.guard(budget), walk.checkpoint
     solver = ready(setting.reporting_solver, guard)
     terms = flow.terms(setting.static)
     zero, length = jnp.zeros_like(at.t), at.controller_state.dt.astype(at.t.dtype)
@@ -140,7 +138,7 @@ def _attempt(setting: Setting, walk: _Walk, budget: Any) -> tuple[_Walk, Any]:
         at.controller_state,
     )
     t = flow.time(state)
-    stride = Stride(length, dense_info, (t - at.t) / length, _met(setting, t, state))
+    stride = Stride(length, dense_info, (t - at.t) / length, is_met(setting, t, state))
     taken = Checkpoint(t, state, solver_state, judgment, stride)
     old = dataclasses.replace(at, controller_state=judgment)
     at = jax.tree.map(
@@ -152,14 +150,6 @@ def _attempt(setting: Setting, walk: _Walk, budget: Any) -> tuple[_Walk, Any]:
         _stands_still(at), diffrax.RESULTS.dt_min_reached, result
     )
     return dataclasses.replace(walk, checkpoint=at, result=result), accepted
-
-
-def _met(setting: Setting, t: Any, state: Any) -> Any:
-    """Whether a stop is met at a state."""
-    if not setting.watch.stops:
-        return jnp.asarray(False)
-    w = eqx.combine(_clocked(setting).params(state), setting.static)
-    return jnp.min(setting.watch.margins(t, w, setting.problem)) <= 0
 
 
 def _stands_still(at: Checkpoint) -> Any:
@@ -202,113 +192,19 @@ def _save_step(walk: _Walk, accepted: Any, t1: Any) -> _Walk:
 
 def _save_times(setting: Setting, walk: _Walk, times: Any, num_due: Any) -> _Walk:
     """The walk with the times that its last step has passed saved."""
-    at, flow = walk.checkpoint, _clocked(setting)
+    at = walk.checkpoint
 
     def due(walk: _Walk) -> Any:
         return (walk.count < num_due) & (times[walk.count] <= at.t)
 
     def save(walk: _Walk) -> _Walk:
         k = walk.count
-        inside, s = _inside(setting, at), _moment(setting, at, flow.tau(times[k]))
+        state = state_when(setting, at, times[k])
         return dataclasses.replace(
             walk,
             ts=walk.ts.at[k].set(times[k]),
-            states=jax.tree.map(
-                lambda xs, x: xs.at[k].set(x), walk.states, inside.evaluate(s)
-            ),
+            states=jax.tree.map(lambda xs, x: xs.at[k].set(x), walk.states, state),
             count=k + 1,
         )
 
     return _while(due, save, walk)
-
-
-def _reached(
-    setting: Setting, at: Checkpoint, t1: Any, horizon: Any
-) -> tuple[Checkpoint, Any]:
-    """The checkpoint to hand back, and whether a stop fired.
-
-    It stands at the end or at the stop if one lies in the last step, not beyond the
-    `horizon` to which that step is saved.
-    """
-    stride, flow = at.stride, _clocked(setting)
-    assert stride is not None
-    inside = _inside(setting, at)
-    over = at.t >= t1
-    s_end = jnp.where(over, _moment(setting, at, flow.tau(t1)), stride.length)
-    t_end = jnp.where(over, t1, jnp.inf)
-    s_stop = stride.length
-    if setting.watch.stops:
-        s_stop = jax.lax.cond(stride.met, lambda: _stop(setting, at), lambda: s_stop)
-    t_stop = jnp.where(stride.met, flow.time(inside.evaluate(s_stop)), jnp.inf)
-    fired = t_stop <= t_end
-    t_last = jnp.minimum(t_stop, t_end)
-    ended = (over | stride.met) & (t_last <= horizon)
-    there = inside.evaluate(jnp.where(fired, s_stop, s_end))
-    state = jax.tree.map(lambda a, b: jnp.where(ended, a, b), there, at.state)
-    t = jnp.where(ended, t_last, jnp.minimum(at.t, horizon))
-    return dataclasses.replace(at, t=t, state=state), ended & fired
-
-
-def _moment(setting: Setting, at: Checkpoint, tau: Any) -> Any:
-    """s inside the last step at which tau is passed, by regula falsi (Illinois)."""
-    assert at.stride is not None
-    inside, length = _inside(setting, at), at.stride.length
-    close = 2 * jnp.finfo(tau.dtype).eps * jnp.abs(tau)
-
-    def apart(bracket: Any) -> Any:
-        low, high, below, above, k = bracket
-        far = jnp.minimum(-below, above) > close
-        return far & (high > low) & (k < _HALVINGS)
-
-    def narrow(bracket: Any) -> Any:
-        low, high, below, above, k = bracket
-        # Every third cut is in the middle, which bounds their number.
-        s = jnp.where(k % 3 == 2, 0.5, -below / (above - below)) * (high - low) + low
-        s = jnp.clip(s, low, high)
-        miss = inside.evaluate(s).tau - tau
-        left = miss < 0
-        return (
-            jnp.where(left, s, low),
-            jnp.where(left, high, s),
-            jnp.where(left, miss, below / 2),
-            jnp.where(left, above / 2, miss),
-            k + 1,
-        )
-
-    zero = jnp.zeros_like(length)
-    below = inside.evaluate(zero).tau - tau
-    above = inside.evaluate(length).tau - tau
-    start = (zero, length, below, above, jnp.zeros((), int))
-    low, high, *_ = jax.lax.while_loop(apart, narrow, start)
-    ends = jnp.stack([low, high])
-    misses = [jnp.abs(inside.evaluate(s).tau - tau) for s in (low, high)]
-    return ends[jnp.argmin(jnp.stack(misses))]
-
-
-def _stop(setting: Setting, at: Checkpoint) -> Any:
-    """s inside the last step at which the first stop is met, by bisection."""
-    assert at.stride is not None
-    inside = _inside(setting, at)
-
-    def halve(_: Any, bracket: Any) -> Any:
-        low, high = bracket
-        s = (low + high) / 2
-        state = inside.evaluate(s)
-        met = _met(setting, _clocked(setting).time(state), state)
-        return jnp.where(met, low, s), jnp.where(met, s, high)
-
-    bracket = jnp.zeros_like(at.stride.length), at.stride.length
-    return jax.lax.fori_loop(0, _HALVINGS, halve, bracket)[1]
-
-
-def _inside(setting: Setting, at: Checkpoint) -> Any:
-    assert at.stride is not None
-    length = at.stride.length
-    return setting.solver.interpolation_cls(
-        t0=jnp.zeros_like(length), t1=length, **at.stride.dense_info
-    )
-
-
-def _clocked(setting: Setting) -> Clocked:
-    assert isinstance(setting.flow, Clocked)
-    return setting.flow

@@ -11,9 +11,9 @@ import numpy as np
 
 from . import _trees as trees
 from ._clocked_stretch import advance_clocked, looked_at_again, saved_in_part
-from ._position import End, Position, judged, qualified
+from ._position import End, Position, judged, qualified, reservations
 from ._results import Outcome
-from ._revision import restarted, revised, taken
+from ._revision import resumed, revised, taken
 from ._stretch import Checkpoint, Setting, advance, start
 from ._types import Params
 from .flows import Clocked
@@ -93,7 +93,7 @@ class March:
         checkpoint = position.checkpoint
         if position.located:
             # Begin a new step from there, and keep the counts.
-            checkpoint = restarted(self._setting(position), checkpoint, self.t1)
+            checkpoint = resumed(self._setting(position), checkpoint, self.t1)
         elif checkpoint.stride is not None:
             checkpoint = looked_at_again(self._setting(position), checkpoint)
         num = int(np.searchsorted(self._schedule(), position.t, side="right"))
@@ -270,8 +270,14 @@ class March:
         shared = record.first_points(num_points)
         kept = dataclasses.replace(position, record=shared)
         end = qualified(position, report)
-        rtol = max(origin.options["rtol"], choice.least_rtol)
-        return assemble(record, end, stats, choice.plan, origin, kept, rtol=rtol)
+        used = self.setting.using(choice)
+        parts = record, end, stats, choice.plan, origin, kept
+        return assemble(
+            *parts,
+            tolerances=(float(used.rtol), float(used.atol)),
+            is_rough=position.is_rough,
+            notes=reservations(self.setting, position, end[0], report),
+        )
 
 
 def _report(solver: Any, checkpoint: Checkpoint) -> dict[str, float]:

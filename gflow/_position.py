@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _trees as trees
 from ._results import Outcome
-from ._stretch import Checkpoint, Setting
+from ._stretch import Checkpoint, Setting, is_crowded
 from ._types import Params
 from .solvers import Choice, Evaluations
 from .trajectory import Record
@@ -53,6 +53,11 @@ class Position:
     def t(self) -> float:
         """Flow time reached."""
         return float(self.checkpoint.t)
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether kinks are passed unlocated, at a tolerance fit for that."""
+        return self.choice.least_rtol > 0
 
     @property
     def num_attempts(self) -> int:
@@ -104,11 +109,42 @@ def qualified(position: Position, report: dict[str, float]) -> End:
         return position.end
     if report.get("undetermined"):
         return Outcome.reached_undetermined, f"{report['undetermined']:g} times"
-    if position.choice.least_rtol:
-        total = float(position.checkpoint.controller_state.error_sum)
-        text = f"local errors add up to {total:.1e}, rms over the parameters"
-        return Outcome.reached_roughly, text
+    if position.is_rough:
+        return Outcome.reached_roughly, _errors(position)
     return position.end
+
+
+def reservations(
+    setting: Setting, position: Position, outcome: Outcome, report: dict[str, float]
+) -> tuple[str, ...]:
+    """What holds of a run besides how it ended, where its outcome does not say it."""
+    notes: list[str] = []
+    times = report.get("undetermined")
+    if times and outcome is not Outcome.reached_undetermined:
+        notes.append(
+            f"the flow is not unique: {times:g} times a kink repelled to both sides, "
+            "and one way was taken"
+        )
+    if position.is_rough:
+        used = setting.using(position.choice)
+        text = f"solved at rtol {float(used.rtol):.1e}, atol {float(used.atol):.1e}"
+        if outcome is not Outcome.reached_roughly:
+            text += (
+                "; kinks were passed that were not located, with errors of first order "
+                f"in the step; {_errors(position)}"
+            )
+        notes.append(text)
+    if report.get("most_held"):
+        notes.append(
+            "where values are held on their kinks grad_norm is that of one side: it "
+            "need not vanish where the flow rests, and Stationary may not see it"
+        )
+    return tuple(notes)
+
+
+def _errors(position: Position) -> str:
+    total = float(position.checkpoint.controller_state.error_sum)
+    return f"local errors add up to {total:.1e}, rms over the parameters"
 
 
 def _climbs(position: Position) -> bool:
@@ -130,7 +166,7 @@ def _full(setting: Setting, checkpoint: Checkpoint) -> Params:
 
 
 def _cause_of_underflow(setting: Setting, position: Position) -> End:
-    """Why no step is short enough: tell the six causes apart."""
+    """Why no step is short enough: tell the seven causes apart."""
     checkpoint = position.checkpoint
     params = setting.flow.params(checkpoint.state)
     velocity = setting.velocity(checkpoint.t, checkpoint.state)
@@ -144,6 +180,9 @@ def _cause_of_underflow(setting: Setting, position: Position) -> End:
         detail += f" of a clock with dt/ds = {float(checkpoint.stride.pace):.1e}"
     if not np.isfinite(speed):
         return Outcome.nonfinite_grad, detail
+    if is_crowded(setting, checkpoint):
+        room = checkpoint.solver_state.place.mode.pairs.shape[0]
+        return Outcome.crowded, f"for {room}"
     if grows and size < share * speed * max(position.t, 1e-300):
         return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
     if not checkpoint.controller_state.was_finite:

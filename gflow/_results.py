@@ -18,7 +18,7 @@ class Outcome(enum.Enum):
     reached_undetermined = (
         True,
         "the end was reached, but the flow is not unique: a kink turned repelling "
-        "under values held on it, and one way was taken",
+        "under values held on it, or w0 lies on one, and one way was taken",
     )
     reached_roughly = (
         True,
@@ -39,6 +39,10 @@ class Outcome(enum.Enum):
     nonfinite_state = (False, "every step, however small, ends at a non-finite state")
     nonfinite_observable = (False, "a saved observable is not finite")
     unresolved = (False, "the flow could not be followed at a kink")
+    crowded = (
+        False,
+        "more values are held at zero at one time than the solver has room for",
+    )
     unbalanced = (False, "the loss dropped and the energy integrated do not agree")
     ascent = (False, "the loss rises along the velocity, however small the step")
     step_underflow = (False, "the step size fell below the resolution of time")
@@ -60,6 +64,9 @@ ADVICE = {
         "many that are declared: solver=gf.solvers.Filippov(), and time"
     ),
     Outcome.unresolved: "tighten rtol, or a starting point off the kinks",
+    Outcome.crowded: (
+        "solver=gf.solvers.Filippov(max_held=...), up to the number of kinks"
+    ),
     Outcome.zero_gradient: (
         "w0 is a stationary point (all zeros, perhaps) or every rate is zero: "
         "move w0 off it"

@@ -1,6 +1,7 @@
 """A run's solver judged anew, on the host between two stretches."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from ._stretch import Checkpoint, Setting, start
 from .linalg import SpectralRadius, spectral_radius
 from .solvers import (
     Auto,
+    CountingSolver,
     Evaluations,
     GuardState,
     Look,
@@ -123,18 +125,12 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
     metric = setting.problem.metric
     weights = None if metric is None else metric.weights()
 
-    def weigh(x: Any) -> Any:
-        def scaled(weight: Any, subtree: Any) -> Any:
-            return jax.tree.map(lambda leaf: weight.astype(leaf.dtype) * leaf, subtree)
-
-        return jax.tree.map(scaled, weights, x)
-
     return spectral_radius(
         product,
         begin,
         max_products=_PRODUCTS,
         rtol=_ACCURACY,
-        weigh=None if weights is None else weigh,
+        weigh=None if weights is None else functools.partial(trees.scaled, weights),
     )
 
 
@@ -180,11 +176,21 @@ def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint
     return eqx.tree_at(lambda c: _counts(c.controller_state), fresh, _counts(old))
 
 
+def resumed(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:
+    """As `restarted`, by the same solver, which keeps what it tells of the run."""
+    fresh, solver = restarted(setting, checkpoint, t1), setting.solver
+    if not isinstance(solver, CountingSolver):
+        return fresh
+    state = solver.carried(fresh.solver_state, checkpoint.solver_state)
+    return dataclasses.replace(fresh, solver_state=state)
+
+
 def _counts(guard: GuardState) -> tuple[Any, ...]:
     return (
         guard.num_accepted,
         guard.num_rejected,
         guard.num_refused,
+        guard.error_sum,
         guard.gradients,
         guard.products,
     )

@@ -15,8 +15,10 @@ from .flows import Clocked, Flow
 from .problem import Problem
 from .solvers import (
     BDF,
+    Balance,
     Choice,
     CountingSolver,
+    Filippov,
     Guard,
     GuardState,
     Reporting,
@@ -66,9 +68,9 @@ class Setting(eqx.Module):
     solver: Any
     rtol: Any
     atol: Any
-    # |L(w0)|; rtol, and atol relative to the largest of w0.
+    # |L(w0)|, and the largest of the parameters w0.
     loss_scale: Any
-    tolerance: Any
+    largest: Any
     # The number of parameters.
     size: int = eqx.field(static=True)
     watch: Watch
@@ -81,16 +83,26 @@ class Setting(eqx.Module):
 
     @property
     def reporting_solver(self) -> Any:
-        """The solver in the problem's geometry; if it can tell of its work, it does."""
+        """The solver in the problem's geometry and with what of w does not move.
+
+        If it can tell of its work, it does.
+        """
         solver, metric = self.solver, self.problem.metric
         if isinstance(solver, BDF) and solver.weights is None and metric is not None:
             solver = dataclasses.replace(solver, weights=metric.weights())
+        if isinstance(solver, Filippov) and solver.static is None:
+            solver = dataclasses.replace(solver, static=self.static)
         return Reporting(solver) if isinstance(solver, CountingSolver) else solver
 
     @property
     def tolerances(self) -> tuple[Any, Any]:
         """Those of a step, relative and absolute."""
         return local_tolerances(self.solver, self.rtol, self.atol)
+
+    @property
+    def tolerance(self) -> Any:
+        """rtol, and atol relative to the largest of the parameters."""
+        return self.rtol + self.atol / jnp.maximum(self.largest, self.atol)
 
     def guard(self, budget: Any) -> Guard:
         """The step-size controller with a budget of attempted steps."""
@@ -110,15 +122,22 @@ class Setting(eqx.Module):
             clocked = isinstance(flow, Clocked)
             return jnp.maximum(size, jnp.abs(scaled_error.tau)) if clocked else size
 
-        return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
-            inner=controller(self.solver, *self.tolerances, norm),
+        def elapsed(h: Any, y0: Any, y1: Any) -> Any:
+            return flow.time(y1) - flow.time(y0) if isinstance(flow, Clocked) else h
+
+        balance = Balance(
             loss=loss,
             energy=lambda state: jnp.asarray(flow.energy(state)),
             energy_rate=energy_rate,
-            monotone=flow.monotone,
-            loss_scale=self.loss_scale,
+            elapsed=elapsed,
             tolerance=self.tolerance,
             size=self.size,
+        )
+        return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
+            inner=controller(self.solver, *self.tolerances, norm),
+            balance=balance,
+            monotone=flow.monotone,
+            loss_scale=self.loss_scale,
             budget=jnp.asarray(budget),
         )
 
@@ -247,3 +266,24 @@ def strong(checkpoint: Checkpoint) -> Checkpoint:
     return jax.tree.map(
         lambda x: jax.lax.convert_element_type(x, jnp.result_type(x)), checkpoint
     )
+
+
+# A step refused was longer than the next; this many times the next sees its cause.
+_BACK = 100
+
+
+def is_crowded(setting: Setting, checkpoint: Checkpoint) -> bool:
+    """Whether just ahead more values are held at zero than the solver has room for."""
+    if not isinstance(setting.solver, Filippov):
+        return False
+    return bool(_crowded_ahead(setting, checkpoint))
+
+
+@eqx.filter_jit
+def _crowded_ahead(setting: Setting, checkpoint: Checkpoint) -> Any:
+    # diffrax drops the state of a step that is refused: it is tried again.
+    solver, t = setting.reporting_solver.solver, checkpoint.t
+    there = t + _BACK * checkpoint.controller_state.dt
+    terms, old = setting.flow.terms(setting.static), checkpoint.solver_state
+    args = terms, t, there, checkpoint.state, setting.problem, old, False
+    return solver.attempt(*args)[3].crowded

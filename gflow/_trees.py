@@ -59,6 +59,20 @@ def norm(a: Params) -> Scalar:
     return jnp.sqrt(inner(a, a))
 
 
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """The one tree or the other, leaf by leaf."""
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def scaled(prefix: Any, a: Params) -> Params:
+    """Each leaf times the number that a tree prefix has for it, of the leaf's type."""
+
+    def scale(factor: Any, subtree: Params) -> Params:
+        return jax.tree.map(lambda x: jnp.asarray(factor, x.dtype) * x, subtree)
+
+    return jax.tree.map(scale, prefix, a)
+
+
 def size(a: Params) -> int:
     """Number of scalars in the inexact-array leaves."""
     return sum(x.size for x in jax.tree.leaves(eqx.filter(a, eqx.is_inexact_array)))
@@ -74,3 +88,9 @@ def all_finite(a: Params) -> Any:
     """Whether every number of every leaf is finite, as a boolean scalar."""
     flags = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(a)]
     return jnp.all(jnp.stack(flags)) if flags else jnp.asarray(True)
+
+
+def largest(a: Params) -> Scalar:
+    """The largest absolute value in the inexact-array leaves; 0 if they are empty."""
+    leaves = jax.tree.leaves(eqx.filter(a, eqx.is_inexact_array))
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in leaves]))

@@ -21,6 +21,7 @@ LAYERS = (
     ("flows",),
     ("solvers",),
     (
+        "_clocked_inside",
         "_clocked_stretch",
         "_march",
         "_position",

@@ -12,6 +12,7 @@ import pytest
 from closed_forms import NAMES, closed_form, flow
 
 import gflow as gf
+from gflow.solvers import BDF, RKC
 
 RTOLS = 10.0 ** -np.arange(4, 11)
 
@@ -33,6 +34,18 @@ def test_error_follows_the_tolerance(name: str) -> None:
     errors = [closed_form(name).error(flow(name, rtol)) for rtol in RTOLS]
     slope = np.polyfit(np.log(RTOLS), np.log(errors), 1)[0]
     assert 0.8 <= slope <= 1.2, errors / RTOLS
+
+
+@pytest.mark.parametrize("solver", [BDF(num_ritz=0), RKC()], ids=["BDF", "RKC"])
+@pytest.mark.parametrize("name", ["quadratic", "quartic"])
+def test_error_follows_the_tolerance_without_extrapolation(
+    solver: Any, name: str
+) -> None:
+    """As above; of order 2, RKC with these as tolerances of a step has 2/3."""
+    form, rtols = closed_form(name), RTOLS[:5:2]
+    errors = [form.error(form.simulate(solver=solver, rtol=rtol)) for rtol in rtols]
+    slope = np.polyfit(np.log(rtols), np.log(errors), 1)[0]
+    assert 0.8 <= slope <= 1.2, errors / rtols
 
 
 @pytest.mark.parametrize(

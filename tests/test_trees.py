@@ -80,3 +80,23 @@ def test_one_number_that_is_not_finite_is_seen(bad: float) -> None:
     assert bool(trees.all_finite(good))
     assert bool(trees.all_finite({}))
     assert not bool(trees.all_finite({**good, "a": jnp.array([0.0, bad, 0.0])}))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_where_takes_one_tree_or_the_other(first: bool) -> None:
+    """Whole, whatever its structure; what is not there stays away."""
+    a, b = ({"x": jnp.full(2, c), "y": (jnp.asarray(c), None)} for c in (1.0, 2.0))
+    assert eqx.tree_equal(trees.where(jnp.asarray(first), a, b), a if first else b)
+
+
+def test_a_prefix_scales_each_group_in_its_own_type() -> None:
+    """2 for all of u and 3 for v, in single precision where the leaf is."""
+    u = (jnp.ones(2), jnp.ones((), jnp.float32))
+    out = trees.scaled({"u": 2.0, "v": jnp.asarray(3.0)}, {"u": u, "v": jnp.ones(1)})
+    assert eqx.tree_equal(
+        out,
+        {
+            "u": (jnp.full(2, 2.0), jnp.asarray(2.0, jnp.float32)),
+            "v": jnp.full(1, 3.0),
+        },
+    )

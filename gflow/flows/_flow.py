@@ -21,6 +21,9 @@ class Flow(eqx.Module):
 
     # Whether the loss can never rise along the flow; the guard rests on it.
     monotone: ClassVar[bool]
+    # Whether w moves along -∇L in the problem's metric, so that the derivative of the
+    # right side is symmetric in it; solvers for stiff flows rest on it.
+    symmetric: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, w0: Params) -> Any:

@@ -40,6 +40,7 @@ class GradientFlow(Flow):
     """
 
     monotone: ClassVar[bool] = True
+    symmetric: ClassVar[bool] = True
 
     def init(self, w0: Params) -> FlowState:
         """w0 with zero energy."""

@@ -1,8 +1,13 @@
-"""Matrix-free linear algebra on pytrees, for operators symmetric in an inner product.
+"""Matrix-free linear algebra, for operators symmetric in an inner product.
 
 An operator is a function `matvec` from a pytree of floating-point arrays to one of the
-same structure. Every function takes `weigh`, x -> M x, for an operator that is
-symmetric in the inner product x·M y instead of x·y. All run under `jit` and `vmap`.
+same structure. `lanczos`, `eigenpairs`, `spectral_radius` and `phi_action` take
+`weigh`, x -> M x, for an operator that is symmetric in the inner product x·M y instead
+of x·y; `trace_estimate` depends on none, and `phi` is of numbers.
+
+`ConjugateGradient`, `conjugate_gradient` and `SpectralPreconditioner` are for flat
+vectors, in the inner product Σ weights x y with `weights` a number or one for each
+entry. All run under `jit` and `vmap`.
 """
 
 from ._conjugate_gradient import (

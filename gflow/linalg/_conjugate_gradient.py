@@ -117,7 +117,8 @@ def conjugate_gradient(
 
     - `matvec`: x -> A x on vectors of length n.
     - `b`: (n,).
-    - `tol`: absolute, in the A-norm; at least ‖·‖ √μ in the norm of `weights`.
+    - `tol`: absolute, in the A-norm, which is at least √μ times the norm of M: for
+        M = 1, that of `weights`.
     - `precondition`: r -> M^-1 r.
     - `weights`: of the inner product in which A and M are symmetric, a number or (n,).
 

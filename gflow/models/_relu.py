@@ -20,10 +20,11 @@ from ..problem import (
     Normals,
     PiecewiseModel,
     Rates,
+    activation,
+    checked_slopes,
     gate,
     take,
 )
-from ..problem._kinked_objective import checked_slopes
 
 
 class TwoLayerReLU(PiecewiseModel):
@@ -83,7 +84,7 @@ class TwoLayerReLU(PiecewiseModel):
 
     def __call__(self, w: Params, inputs: Float[Array, "n d"]) -> Float[Array, " n"]:
         """Predictions f(x_i)."""
-        return self.apply(w, inputs, _sigma(self))
+        return self.apply(w, inputs, activation(self.low, self.high))
 
     def problem(
         self, X: ArrayLike, y: ArrayLike, *, rates: tuple[float, float] | None = None
@@ -202,7 +203,7 @@ class DeepReLU(PiecewiseModel):
 
     def __call__(self, w: Params, inputs: Float[Array, "n d"]) -> Float[Array, " n"]:
         """Predictions f(x_i)."""
-        return self.apply(w, inputs, _sigma(self))
+        return self.apply(w, inputs, activation(self.low, self.high))
 
     def problem(
         self, X: ArrayLike, y: ArrayLike, *, rates: tuple[float, float] | None = None
@@ -254,17 +255,12 @@ class DeepReLU(PiecewiseModel):
 def _place(pair: Any, starts: list[int], widths: tuple[int, ...]) -> tuple[Any, Any]:
     """The datum of a pair, and its unit counted through the layers of one datum."""
     datum, unit, passed = jnp.zeros_like(pair), jnp.full_like(pair, sum(widths)), 0
-    for start, m in zip(starts[:-1], widths, strict=True):
-        end = starts[starts.index(start) + 1]
+    for start, end, m in zip(starts[:-1], starts[1:], widths, strict=True):
         here = (pair >= start) & (pair < end)
         datum = jnp.where(here, (pair - start) // m, datum)
         unit = jnp.where(here, passed + (pair - start) % m, unit)
         passed += m
     return datum, unit
-
-
-def _sigma(model: PiecewiseModel) -> Activate:
-    return lambda z: jnp.where(z > 0, model.high, model.low).astype(z.dtype) * z
 
 
 def _two_rates(rates: tuple[float, float] | None) -> dict[str, float] | None:

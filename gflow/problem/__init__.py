@@ -1,12 +1,16 @@
 """What is minimized and in which geometry."""
 
 from ._gated import Gated as Gated
-from ._kinked_objective import KinkedObjective as KinkedObjective
+from ._kinked_objective import (
+    KinkedObjective as KinkedObjective,
+    checked_slopes as checked_slopes,
+)
 from ._kinks import (
     Activate as Activate,
     DenseNormals as DenseNormals,
     Kinks as Kinks,
     Normals as Normals,
+    activation as activation,
     gate as gate,
     take as take,
 )

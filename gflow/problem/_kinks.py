@@ -21,6 +21,10 @@ from ._metric import Metric
 Activate = Callable[[Array], Array]
 Descend = Callable[[Params], Params]
 
+# Room for values held at zero takes its square in memory, and as many reverse passes
+# for each gradient; beyond this the caller must ask for more.
+_MOST_HELD = 256
+
 
 class Normals(eqx.Module):
     """The gradients ∇z of C switching values, as a linear map."""
@@ -98,11 +102,11 @@ class Kinks(eqx.Module):
 
     def max_held(self, w: Params) -> int:
         """A bound on how many pairs one may expect to be held at 0 at one time."""
-        return min(self.size(w), 64)
+        return min(self.size(w), _MOST_HELD)
 
     def plain(self, z: Array) -> Array:
         """σ(z)."""
-        return jnp.where(z > 0, self.high, self.low).astype(z.dtype) * z
+        return activation(self.low, self.high)(z)
 
     def values(
         self, w: Params, slopes: Float[Array, " p"] | None = None
@@ -133,7 +137,7 @@ class Kinks(eqx.Module):
 
     def size(self, w: Params) -> int:
         """P."""
-        return jax.eval_shape(self.values, w).shape[0]
+        return eqx.filter_eval_shape(self.values, w).shape[0]
 
     def num_calls(self, w: Params) -> int:
         """How often `activate` is called: the layers, if one feeds the next."""
@@ -143,7 +147,7 @@ class Kinks(eqx.Module):
             calls.append(None)
             return z
 
-        jax.eval_shape(lambda w: self.loss(w, count), w)
+        eqx.filter_eval_shape(lambda w: self.loss(w, count), w)
         return len(calls)
 
     def _row(self, w: Params, slopes: Array, pair: Any) -> Params:
@@ -154,6 +158,11 @@ class Kinks(eqx.Module):
             return take(z, pair)
 
         return jax.grad(value)(params)
+
+
+def activation(low: float, high: float) -> Activate:
+    """σ, with its slopes left and right of 0."""
+    return lambda z: jnp.where(z > 0, high, low).astype(z.dtype) * z
 
 
 def gate(slopes: Array, offsets: Array | None = None) -> Activate:

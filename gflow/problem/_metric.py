@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from .. import _trees as trees
 from .._types import Params
 
 
@@ -68,11 +69,7 @@ class Rates(Metric):
 
     def inverse_apply(self, w: Params, covector: Params) -> Params:
         """Each group of `covector` times its rate."""
-
-        def scale(rate: jax.Array, subtree: Params) -> Params:
-            return jax.tree.map(lambda g: rate.astype(g.dtype) * g, subtree)
-
-        return jax.tree.map(scale, self.prefix, covector)
+        return trees.scaled(self.prefix, covector)
 
     def weights(self) -> PyTree[jax.Array]:
         """1/rate; 1 for a group that is frozen, where any number serves."""

@@ -1,6 +1,7 @@
 """The integrators diffrax lacks, and the choice among all."""
 
 from ._auto import Auto as Auto, Choice as Choice, Look as Look, Probe as Probe
+from ._balance import Balance as Balance
 from ._bdf import BDF as BDF
 from ._counting import (
     CountingSolver as CountingSolver,

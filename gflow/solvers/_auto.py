@@ -7,9 +7,8 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 
+from .. import _trees as trees
 from .._types import Params
 from ..problem import Kinks, Problem
 from ..trajectory import Plan
@@ -54,7 +53,7 @@ _MANY_ATOL = 1e-3
 # factors, at 240, took 0.6 s for 490 gradients with it and 0.14 s for 520 without.
 _CHEAP = 300.0
 # A solver that has more than this share of so many attempts rejected does not fit.
-_TRIAL, _FAILING = 64, 0.5
+_TRIAL, _FAILING = 24, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,15 +135,10 @@ class Auto(eqx.Module):
     **Cost:** none where the forecast is cheap; else up to twelve gradients a look.
     """
 
-    def first(
-        self, problem: Problem | None = None, static: Params = None, params: Params = ()
-    ) -> Choice:
-        """The choice before anything is known, of a problem that may have kinks.
-
-        `params` and `static` make up w0.
-        """
+    def first(self, problem: Problem | None = None, w0: Params = None) -> Choice:
+        """The choice before anything is known, of a problem that may have kinks."""
         if problem is not None and problem.kinks is not None:
-            return _through(problem.kinks, params, static)
+            return _through(problem.kinks, w0)
         plan = Plan("Tsit5", "Auto: explicit, order 5, while nothing shows stiffness")
         return Choice(diffrax.Tsit5(), plan, _FIRST_LOOK)
 
@@ -162,9 +156,9 @@ class Auto(eqx.Module):
         `implicit` says whether BDF can be used.
         """
         next_look = look.num_attempts + look.num_attempts // 2
-        again = dataclasses.replace(choice, next_look=next_look, last=look)
         if not isinstance(choice.solver, diffrax.Tsit5):
-            return self._on_trial(again, choice.last, look)
+            return self._on_trial(choice, look, next_look)
+        again = dataclasses.replace(choice, next_look=next_look, last=look)
         explicit = _GRADIENTS_A_STEP * forecast(choice.last, look)
         dear = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < max(_MARGIN, _FIRST_MARGIN / look.num_attempts) * dear:
@@ -185,30 +179,31 @@ class Auto(eqx.Module):
             return _changed(again, _stiff_solver(implicit, probe), reason)
         return again
 
-    def _on_trial(self, choice: Choice, last: Look | None, look: Look) -> Choice:
+    def _on_trial(self, choice: Choice, look: Look, next_look: int) -> Choice:
+        last = choice.last
         assert last is not None
         attempts = look.num_attempts - last.num_attempts
-        rejected = look.num_rejected - last.num_rejected
         if not isinstance(choice.solver, BDF) or attempts < _TRIAL:
-            return choice
+            return dataclasses.replace(choice, next_look=next_look)
+        rejected = look.num_rejected - last.num_rejected
+        judged = dataclasses.replace(choice, next_look=next_look, last=look)
         if rejected <= _FAILING * attempts:
-            return choice
+            return judged
         reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
-        return _changed(choice, RKC(), reason)
+        return _changed(judged, RKC(), reason)
 
 
-def _through(kinks: Kinks, params: Params, static: Params) -> Choice:
+def _through(kinks: Kinks, w0: Params) -> Choice:
     """The choice for declared kinks."""
-    num = kinks.size(params if static is None else eqx.combine(params, static))
+    num = kinks.size(w0)
     reason = "Auto: the problem declares its kinks"
     if num <= _MOST_LOCATED:
-        return Choice(Filippov(static), Plan("Filippov", reason))
-    largest = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(params))
+        return Choice(Filippov(), Plan("Filippov", reason))
     return Choice(
         diffrax.Heun(),
         Plan("Heun", f"{reason}, {num} of them, too many to locate each"),
         least_rtol=_MANY_RTOL,
-        least_atol=_MANY_RTOL * _MANY_ATOL * largest,
+        least_atol=_MANY_RTOL * _MANY_ATOL * float(trees.largest(w0)),
     )
 
 

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from ..flows import FlowState
 from ._bdf_control import SAFETY, next_step
-from ._bdf_formula import Formula, extrapolation, formula
+from ._bdf_equation import core, ended, equation, error_norm, guessed
+from ._bdf_formula import Formula, formula
 from ._bdf_history import History
+from ._bdf_interpolation import BDFInterpolation
 from ._counting import CountingSolver, Work
 from ._memory import Memory
-from ._newton_krylov import Equation, NewtonKrylov, Solution
-from ._secants import secant_correction
+from ._newton_krylov import NewtonKrylov, Solution
 
 # A step below this share of the one asked for was refused before, or cut.
 _CUT = 0.95
@@ -37,27 +37,6 @@ class BDFState(eqx.Module):
     # Newton's rate of convergence, as it was last measured.
     rate: Float[Array, ""]
     memory: Memory | None
-
-
-class BDFInterpolation(diffrax.AbstractLocalInterpolation):
-    """The polynomial of a step: through its end and as many points as its order."""
-
-    t0: Any
-    t1: Any
-    times: Any
-    values: Any
-    order: Any
-
-    def evaluate(self, t0: Any, t1: Any | None = None, left: bool = True) -> Any:
-        """Its value at t0, or its rise from t0 to t1."""
-        del left
-        weights = extrapolation(jnp.asarray(t0), self.times, self.order + 1)
-        if t1 is not None:
-            end = extrapolation(jnp.asarray(t1), self.times, self.order + 1)
-            weights = end - weights
-        return jax.tree.map(
-            lambda y: jnp.tensordot(weights.astype(y.dtype), y, 1), self.values
-        )
 
 
 class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
@@ -89,6 +68,16 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     decides is never below the true one of the step, and above 1 + γ |λ| times it
     where the mode is driven slowly.
 
+    A bare `diffeqsolve` holds each step to the tolerance given, and errors at the end
+    fall slower, as its power p/(p + 1) at order p; `gflow.simulate` lowers the
+    tolerance of a step so that they follow the one asked for.
+
+    Not for reverse-mode differentiation: linear solves end when they are exact enough.
+    Under `jax.vmap` each lane takes its own steps. They are those that it takes alone,
+    to round-off (1e-12), with `num_ritz` and `num_secants` 0 only: otherwise small
+    eigenproblems, whose round-off differs in a batch, decide when solves end, and the
+    results agree to the tolerance.
+
     **Arguments:**
 
     - `max_order`: 1 to 5.
@@ -104,8 +93,9 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         controller.
 
     **Cost:** one gradient at the start; for each step one for each correction and one
-    for each product, some 3 to 8 in all. Memory for 2 (max_order + 1) + 3 num_ritz
-    vectors.
+    for each product, some 3 to 8 in all. Memory for
+    2 (max(max_order, num_secants) + 1) vectors, and for 2 num_ritz + 40 more unless
+    num_ritz is 0.
 
     **Differs from the source:** variable-coefficient BDF, where CVODE has fixed leading
     ones; error weights and Newton's constants are CVODE's in kind, not in value.
@@ -175,8 +165,8 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         one = jnp.ones((), jnp.int32)
         memory = None
         if self.num_ritz > 0:
-            core, _ = ravel_pytree(_core(y0))
-            memory = Memory.empty(self.num_ritz, core.size, core.dtype)
+            w, _ = ravel_pytree(core(y0))
+            memory = Memory.empty(self.num_ritz, w.size, w.dtype)
         return BDFState(
             history=History.start(_strong(t0, time), flat, slope, depth),
             order=one,
@@ -201,102 +191,93 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         made_jump: Any,
     ) -> tuple[Any, Any, Any, Any, diffrax.RESULTS, Work]:
         """One step of the order chosen before, and its error."""
+        restarted = jnp.where(made_jump, 1, solver_state.history.num)
         state = eqx.tree_at(
-            lambda s: s.history.num,
-            solver_state,
-            jnp.where(made_jump, 1, solver_state.history.num).astype(jnp.int32),
+            lambda s: s.history.num, solver_state, restarted.astype(jnp.int32)
         )
-        h = t1 - t0
-        age = jnp.where(h < _CUT * state.wanted, 0, state.age)
-        cut = h < _SHORT * state.wanted
-        history = state.history.seen(h)
+        history = state.history.seen(t1 - t0)
         order = jnp.minimum(state.order, jnp.maximum(history.num - 1, 1))
         # Times may be of higher precision than the state, and must not raise it.
         bdf = jax.tree.map(
             lambda x: x.astype(state.rate.dtype),
             formula(jnp.asarray(t1), history.times, order),
         )
-        predictions, psi = history.combine(bdf.predictors), history.combine(bdf.psi)
-        equation, size = self._equation(terms, t1, y0, args, bdf, psi)
-        guess = self._guess(history, bdf, equation, predictions[1])
-        flat, unravel = ravel_pytree(y0)
-        # Once a step is shorter than the tolerance, an algebraic error that is small
-        # beside the tolerance only is all there is of the step: w would drift along
-        # past slopes, uphill as well. So it is held small beside the step, too.
-        least = jnp.sqrt(jnp.finfo(flat.dtype).eps)
-        length = jnp.clip(size(guess - flat[: len(guess)]), least, 1)
-        solution = self.root_finder.solve(
-            equation, guess, bdf.constants[1] / length, state.rate, state.memory
+        size = error_norm(self.root_finder, y0)
+        predictions, solution, (y, slope) = self._solved(
+            lambda y: terms.vf(t1, y, args), y0, bdf, history, state, size
         )
-        y, slope = _ended(equation, solution, psi)
         solved = solution.converged & jnp.all(jnp.isfinite(y))
         num = len(solution.w)
         errors = jax.vmap(lambda p, c: c * size(solution.w - p[:num], y))(
             predictions, bdf.constants
         )
-        _, factor, next_order = next_step(
-            errors, order, self.max_order, history.num, age, cut, solved
-        )
         # A failed solve is refused by its error; what it left must not reach anyone.
+        flat, unravel = ravel_pytree(y0)
         y = jnp.where(solved, y, flat)
-        changes = (next_order != order) | (factor > 1)
-        next_state = BDFState(
-            history=history.pushed(t1, y, slope),
-            order=next_order,
-            age=jnp.where(changes, 0, age + 1).astype(jnp.int32),
-            wanted=jnp.where(cut, state.wanted, factor * h).astype(state.wanted.dtype),
-            rate=solution.rate,
-            memory=solution.memory,
+        past = history.pushed(t1, y, slope)
+        state, factor = self._next(
+            state, past, order, t1 - t0, errors, history.num, solution, solved
         )
-        told = self._told(y0, unravel(y), factor)
         dense = {
-            "times": jnp.concatenate([jnp.asarray(t1)[None], history.times]),
-            "values": jax.vmap(unravel)(jnp.concatenate([y[None], history.values])),
+            "times": past.times,
+            "values": jax.vmap(unravel)(past.values),
             "order": order,
         }
         work = Work(solution.num_gradients, solution.num_products)
-        okay = diffrax.RESULTS.successful
-        return unravel(y), told, dense, next_state, okay, work
+        told = self._told(y0, unravel(y), factor)
+        return unravel(y), told, dense, state, diffrax.RESULTS.successful, work
 
-    def _equation(
-        self, terms: Any, t1: Any, y0: Any, args: Any, bdf: Formula, psi: Any
-    ) -> tuple[Equation, Callable[..., Any]]:
-        """The equation for the flattened w, and the norm of its errors."""
-        core, finder = _core(y0), self.root_finder
-        num = sum(x.size for x in jax.tree.leaves(core))
-        flat, unravel = ravel_pytree(y0)
-
-        def field(w: Any) -> Any:
-            y = unravel(jnp.concatenate([w, flat[num:]]))
-            slope, _ = ravel_pytree(terms.vf(t1, y, args))
-            return slope[:num], slope[num:]
-
-        def size(error: Any, other: Any = flat) -> Any:
-            largest = jnp.maximum(jnp.abs(flat), jnp.abs(other))[:num]
-            scaled = error / (finder.atol + finder.rtol * largest)
-            quadratures = jnp.zeros_like(flat[num:])
-            return finder.norm(unravel(jnp.concatenate([scaled, quadratures])))
-
-        weights = _spread(self.weights, core)
-        return Equation(field, psi[:num], bdf.gamma, weights, size), size
-
-    def _guess(
-        self, history: History, bdf: Formula, equation: Equation, prediction: Any
-    ) -> Any:
-        """The prediction, corrected by what the last steps say of the field."""
-        num, k = len(equation.psi), self.num_secants
-        guess = prediction[:num]
-        if k == 0:
-            return guess
-        values, slopes = history.values[: k + 1, :num], history.slopes[: k + 1, :num]
-        used = jnp.arange(1, k + 1) < history.num
-        weights = bdf.predictors[1, 1:]
-        bends = history.slopes[1:, :num] - history.slopes[0, :num]
-        slope = history.slopes[0, :num] + weights @ bends
-        residual = equation.psi + bdf.gamma * slope - guess
-        return guess + secant_correction(
-            values, slopes, used, bdf.gamma, residual, equation.weights
+    def _solved(
+        self,
+        field: Callable[[Any], Any],
+        y0: Any,
+        bdf: Formula,
+        history: History,
+        state: BDFState,
+        size: Callable[..., Any],
+    ) -> tuple[Any, Solution, tuple[Any, Any]]:
+        """The predictions; the solution; and the state and slope that it makes."""
+        predictions, psi = history.combine(bdf.predictors), history.combine(bdf.psi)
+        to_solve = equation(field, y0, bdf, psi, self.weights, size)
+        guess = guessed(to_solve, bdf, history, predictions[1], self.num_secants)
+        # Once a step is shorter than the tolerance, an algebraic error that is small
+        # beside the tolerance only is all there is of the step: w would drift along
+        # past slopes, uphill as well. So it is held small beside the step, too.
+        least = jnp.sqrt(jnp.finfo(guess.dtype).eps)
+        length = jnp.clip(size(guess - history.values[0][: len(guess)]), least, 1)
+        solution = self.root_finder.solve(
+            to_solve, guess, bdf.constants[1] / length, state.rate, state.memory
         )
+        return predictions, solution, ended(to_solve, solution, psi)
+
+    def _next(
+        self,
+        state: BDFState,
+        past: History,
+        order: Any,
+        h: Any,
+        errors: Any,
+        num_points: Any,
+        solution: Solution,
+        solved: Any,
+    ) -> tuple[BDFState, Any]:
+        """The state after a step, and the factor for the next one's length."""
+        age = jnp.where(h < _CUT * state.wanted, 0, state.age)
+        cut = h < _SHORT * state.wanted
+        _, factor, next_order = next_step(
+            errors, order, self.max_order, num_points, age, cut, solved
+        )
+        changes = (next_order != order) | (factor > 1)
+        wanted = jnp.where(cut, state.wanted, factor * h)
+        after = BDFState(
+            history=past,
+            order=next_order,
+            age=jnp.where(changes, 0, age + 1).astype(jnp.int32),
+            wanted=wanted.astype(state.wanted.dtype),
+            rate=solution.rate,
+            memory=solution.memory,
+        )
+        return after, factor
 
     def _told(self, y0: Any, y1: Any, factor: Any) -> Any:
         """The error for which the controller's factor for the step is this one."""
@@ -308,38 +289,6 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             return (SAFETY / (factor * unit)).astype(a.dtype) * scale
 
         return jax.tree.map(error, y0, y1)
-
-
-def _core(y: Any) -> Any:
-    """What the equation is solved for; the rest are quadratures along it."""
-    return y.w if isinstance(y, FlowState) else y
-
-
-def _ended(equation: Equation, solution: Solution, psi: Any) -> tuple[Any, Any]:
-    """State and slope at the end of a step.
-
-    The slope is that of the formula, (w - ψ)/γ. The rate of the energy is quadratic in
-    the slope, Σ weights slope², and is known where the field was last evaluated, so it
-    is scaled by the ratio of the two squares.
-    """
-    w, weights = solution.w, equation.weights
-    slope = (w - equation.psi) / equation.gamma
-    top, bottom = (jnp.sum(weights * x**2) for x in (slope, solution.slope))
-    ratio = jnp.where(bottom > 0, top / jnp.where(bottom > 0, bottom, 1), 1)
-    rate = ratio * solution.aux
-    quadratures = psi[len(w) :] + equation.gamma * rate
-    return jnp.concatenate([w, quadratures]), jnp.concatenate([slope, rate])
-
-
-def _spread(weights: Any, core: Any) -> Any:
-    """A tree prefix of weights, one for each component, or 1."""
-    if weights is None:
-        return 1.0
-
-    def fill(weight: Any, subtree: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.full(x.shape, weight, x.dtype), subtree)
-
-    return ravel_pytree(jax.tree.map(fill, weights, core))[0]
 
 
 def _strong(x: Any, dtype: Any) -> Any:

@@ -27,8 +27,9 @@ _SLACK = 64
 _PATIENCE = 8
 _MAX_PIVOTS = 200
 # Where more normals meet than there are directions, pivots on singular blocks may go in
-# circles. After so many, a ridge that makes the solution unique, and slack to match.
-_SOFT_AFTER, _SOFT_RIDGE, _SOFT_SLACK = 40, 1e-8, 1e-6
+# circles. After so many, a ridge that makes the solution unique, and slack to match:
+# powers of the resolution, 1e-8 and 1e-6 in float64.
+_SOFT_AFTER, _SOFT_RIDGE_POWER, _SOFT_SLACK_POWER = 40, 0.511, 0.3833
 _MAX_ITERATIONS = 50
 
 AT_LOW, HELD, AT_HIGH = -1, 0, 1
@@ -42,6 +43,16 @@ class Resolved(eqx.Module):
     v: Float[Array, " c"]
     num_pivots: Int[Array, ""]
     solved: Bool[Array, ""]
+
+
+class _Problem(eqx.Module):
+    """(1) for the pairs in `open_`; low and high are times g."""
+
+    K: Float[Array, "c c"]
+    b: Float[Array, " c"]
+    low: Float[Array, " c"]
+    high: Float[Array, " c"]
+    open_: Bool[Array, " c"]
 
 
 class _Pivots(eqx.Module):
@@ -143,49 +154,54 @@ def resolve(
     **References:** Júdice, Pires 1994 (Computers & Operations Research 21), for boxes
     and strictly monotone problems; Murty 1974 for the least-index rule.
     """
-    low, high = bounds
-    hard = K
-
-    def evaluate(status: Any, soft: Any) -> tuple[Any, Any, Any]:
-        K = hard + jnp.where(soft, _SOFT_RIDGE, 0) * jnp.diag(jnp.diag(hard))
-        pinned = jnp.where(status < 0, low, jnp.where(status > 0, high, 0.0))
-        free = (status == HELD) & open_
-        pinned = jnp.where(free, 0, pinned)
-        right = jnp.where(free, b - K @ pinned, 0)
-        mu = inverse_masked(K, free) @ right + pinned
-        v = jnp.where(free, 0, b - K @ mu)
-        slack = jnp.where(soft, _SOFT_SLACK, _SLACK * jnp.finfo(K.dtype).eps)
-        bad = _infeasible(K, b, (low, high), status, mu, v, slack)
-        return mu, v, bad & open_
-
-    def pivot(state: _Pivots) -> _Pivots:
-        single = state.patience <= 0
-        first = jnp.arange(len(b)) == jnp.argmax(state.bad)
-        flip = state.bad & (first | ~single)
-        to = jnp.where(
-            state.status == HELD, jnp.where(state.mu < low, AT_LOW, AT_HIGH), HELD
-        )
-        status = jnp.where(flip, to, state.status)
-        mu, v, bad = evaluate(status, state.num_pivots >= _SOFT_AFTER)
-        num_bad = jnp.sum(bad)
-        better = num_bad < state.least_bad
-        return _Pivots(
-            status,
-            mu,
-            v,
-            bad,
-            state.num_pivots + 1,
-            jnp.minimum(num_bad, state.least_bad),
-            jnp.where(better, _PATIENCE, state.patience - 1),
-        )
-
-    mu, v, bad = evaluate(status, jnp.asarray(False))
+    problem = _Problem(K, b, *bounds, open_)
+    mu, v, bad = _evaluated(problem, status, jnp.asarray(False))
     zero = jnp.zeros((), int)
     start = _Pivots(status, mu, v, bad, zero, jnp.sum(bad), zero + _PATIENCE)
     end = jax.lax.while_loop(
-        lambda s: jnp.any(s.bad) & (s.num_pivots < _MAX_PIVOTS), pivot, start
+        lambda s: jnp.any(s.bad) & (s.num_pivots < _MAX_PIVOTS),
+        lambda s: _pivoted(problem, s),
+        start,
     )
     return Resolved(end.status, end.mu, end.v, end.num_pivots, ~jnp.any(end.bad))
+
+
+def _pivoted(problem: _Problem, state: _Pivots) -> _Pivots:
+    """After one block pivot, or a single one if blocks make no headway."""
+    single = state.patience <= 0
+    first = jnp.arange(len(problem.b)) == jnp.argmax(state.bad)
+    flip = state.bad & (first | ~single)
+    left = jnp.where(state.mu < problem.low, AT_LOW, AT_HIGH)
+    to = jnp.where(state.status == HELD, left, HELD)
+    status = jnp.where(flip, to, state.status)
+    mu, v, bad = _evaluated(problem, status, state.num_pivots >= _SOFT_AFTER)
+    num_bad = jnp.sum(bad)
+    better = num_bad < state.least_bad
+    return _Pivots(
+        status,
+        mu,
+        v,
+        bad,
+        state.num_pivots + 1,
+        jnp.minimum(num_bad, state.least_bad),
+        jnp.where(better, _PATIENCE, state.patience - 1),
+    )
+
+
+def _evaluated(problem: _Problem, status: Array, soft: Any) -> tuple[Any, Any, Any]:
+    """μ and v of a status, and which pairs violate (1); with the ridge if `soft`."""
+    hard, b, low, high = problem.K, problem.b, problem.low, problem.high
+    eps = float(jnp.finfo(hard.dtype).eps)
+    K = hard + jnp.where(soft, eps**_SOFT_RIDGE_POWER, 0) * jnp.diag(jnp.diag(hard))
+    pinned = jnp.where(status < 0, low, jnp.where(status > 0, high, 0.0))
+    free = (status == HELD) & problem.open_
+    pinned = jnp.where(free, 0, pinned)
+    right = jnp.where(free, b - K @ pinned, 0)
+    mu = inverse_masked(K, free) @ right + pinned
+    v = jnp.where(free, 0, b - K @ mu)
+    slack = jnp.where(soft, eps**_SOFT_SLACK_POWER, _SLACK * eps)
+    bad = _infeasible(K, b, (low, high), status, mu, v, slack)
+    return mu, v, bad & problem.open_
 
 
 def _infeasible(

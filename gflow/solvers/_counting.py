@@ -62,6 +62,11 @@ class CountingSolver(diffrax.AbstractAdaptiveSolver[Any]):
         del solver_state
         return {}
 
+    def carried(self, fresh: Any, old: Any) -> Any:
+        """The state of a fresh start, with what `report` is to tell of an older one."""
+        del old
+        return fresh
+
 
 class Reported(eqx.Module):
     """An error estimate with the work of the step that it belongs to."""

@@ -5,19 +5,19 @@ from typing import Any, ClassVar
 import diffrax
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ._counting import CountingSolver, Work
 from ._frame import Frame, frame
-from ._meeting import Place, meet
-from ._mode import Mode, Tally
+from ._meeting import Place, either_way, meet
+from ._mode import Mode, Tally, added
 from ._segments import SegmentInterpolation
 from ._substeps import begin, run
 
 _TERMS: Any = diffrax.AbstractTerm
-# Gradients that the stages of a try take, and what the looks at all switching values
-# (five losses in one try) come to.
-_PER_TRY, _PER_ROUND = 6 + 2, 2
+# Gradients that the stages of a segment take, and what the looks at all switching
+# values (five losses in each) come to.
+_PER_SEGMENT, _PER_ROUND = 6 + 2, 2
 # A pair this near to zero, relative to the largest, lies on its kink at the start.
 _ON_KINK_POWER = 0.75
 
@@ -30,6 +30,8 @@ class FilippovState(eqx.Module):
     density: Float[Array, ""]
     # Spent on accepted steps, in gradients.
     spent: Int[Array, ""]
+    # Whether more values are to be held at zero than there is room for.
+    crowded: Bool[Array, ""]
 
 
 class Filippov(CountingSolver):
@@ -44,14 +46,16 @@ class Filippov(CountingSolver):
 
     `args` must be the problem, one that declares its `kinks`; the state its parameters
     or the `FlowState` of `GradientFlow`. Where a kink becomes repelling under values
-    held on it, the flow goes on in more than one way; one is taken, and `report` says
-    so under "undetermined".
+    held on it, or the start lies on one that repels to both sides, the flow goes on in
+    more than one way; one is taken, and `report` says so under "undetermined".
 
     **Arguments:**
 
-    - `static`: the leaves of w that are not parameters, None where all are.
+    - `static`: the leaves of w that are not parameters, None where all are; `simulate`
+        fills them in.
     - `max_held`: room for values held at zero at one time; default: the problem's
-        guess. Where it does not suffice no step is accepted.
+        guess. Where it does not suffice no step is accepted, and `simulate` ends with
+        the outcome `crowded`.
     - `max_segments`: the most kinks in one step.
 
     **Cost:** for each kink 6 gradients and some 7 losses, a factorization of size
@@ -97,10 +101,18 @@ class Filippov(CountingSolver):
         room = self._room(setting, flat)
         none = jnp.full(room, z.shape[0])
         mode = Mode(side, slopes, none, jnp.zeros(room, bool))
-        place, _ = meet(setting, t0, flat, mode, jnp.abs(z) <= near, Tally.zero())
-        tally = eqx.tree_at(lambda t: t.most_held, Tally.zero(), place.tally.most_held)
+        place, (fits, _) = meet(
+            setting, t0, flat, mode, jnp.abs(z) <= near, Tally.zero()
+        )
+        # A value that is zero at the start has neither crossed nor come to slide.
+        tally = Tally.zero(
+            undetermined=either_way(setting, place),
+            unresolved=place.tally.unresolved,
+            most_held=place.tally.most_held,
+        )
         place = eqx.tree_at(lambda p: p.tally, place, tally)
-        return FilippovState(place, jnp.zeros((), z.dtype), jnp.zeros((), int))
+        zero = jnp.zeros((), int)
+        return FilippovState(place, jnp.zeros((), z.dtype), zero, ~fits)
 
     def attempt(
         self,
@@ -118,17 +130,18 @@ class Filippov(CountingSolver):
         place = eqx.tree_at(lambda p: p.flat, solver_state.place, flat)
         chain = begin(t0, place, self.max_segments)
         # A step that would meet too many kinks is refused before it costs anything.
-        crowded = solver_state.density * (t1 - t0) > self.max_segments
-        stop = jnp.where(crowded, chain.t, t1)
+        too_long = solver_state.density * (t1 - t0) > self.max_segments
+        stop = jnp.where(too_long | solver_state.crowded, chain.t, t1)
         chain = run(setting, chain, stop)
         done = (chain.t >= t1) & chain.fits
         error = jnp.where(done, chain.error, jnp.inf)
         density = (chain.num_segments - 1) / (t1 - t0)
-        spent = _PER_TRY * chain.num_tries + _PER_ROUND * chain.num_rounds
+        spent = _PER_SEGMENT * chain.num_segments + _PER_ROUND * chain.num_rounds
         state = FilippovState(
             chain.place,
             density.astype(flat.dtype),
             solver_state.spent + spent.astype(int),
+            solver_state.crowded | ~chain.fits,
         )
         dense = {
             "starts": chain.starts,
@@ -156,8 +169,15 @@ class Filippov(CountingSolver):
             "undetermined": tally.undetermined,
             "unresolved": tally.unresolved,
             "most_held": tally.most_held,
+            "crowded": solver_state.crowded.astype(int),
             "gradients_accepted": solver_state.spent,
         }
+
+    def carried(self, fresh: FilippovState, old: FilippovState) -> FilippovState:
+        """The fresh state with what was counted before, to the end of the last step."""
+        place, spent = fresh.place, fresh.spent + old.spent
+        tally = added(place.tally, old.place.tally)
+        return eqx.tree_at(lambda s: (s.place.tally, s.spent), fresh, (tally, spent))
 
     def _room(self, setting: Frame, flat: Array) -> int:
         w = setting.w(flat)

@@ -45,7 +45,7 @@ class Frame:
 
     def w(self, flat: Array) -> Any:
         """All of w in a flat state."""
-        params = _params(self.unravel(flat))
+        params = params_of(self.unravel(flat))
         return params if self.static is None else eqx.combine(params, self.static)
 
     def smooth(self, t: Any, flat: Array, slopes: Array) -> Any:
@@ -70,7 +70,7 @@ class Frame:
         ‖dw/dt‖² of the new field is the old less 2 kappaᵀv plus kappaᵀ K kappa.
         """
         step = self.problem.descent(self.w(flat), normals.pull(kappa))
-        moved = jax.tree.map(jnp.add, _params(dy), step)
+        moved = jax.tree.map(jnp.add, params_of(dy), step)
         if isinstance(dy, FlowState):
             change = kappa @ (K @ kappa) - 2 * kappa @ v
             dy = FlowState(moved, dy.energy + change)
@@ -90,15 +90,11 @@ class Frame:
             dy = self.smooth(t, flat, mode.slopes)
             normals = self.normals(flat, mode)
             K = self.gram(flat, normals)
-            v = jnp.where(mode.held, normals.push(_params(dy)), 0)
+            v = jnp.where(mode.held, normals.push(params_of(dy)), 0)
             nu = solve_near(K, inverse, v, mode.held)
             return self.pushed(flat, dy, normals, K, v, nu), nu
 
         return evaluate
-
-    def velocity_of(self, dy: Any) -> Any:
-        """dw/dt in a derivative."""
-        return _params(dy)
 
     def projected(self, flat: Array, mode: Mode, mask: Array) -> Array:
         """The state moved along G^-1 ∇z until the masked z are zero, to first order."""
@@ -108,7 +104,7 @@ class Frame:
         kappa = inverse_masked(self.gram(flat, normals), mask) @ z
         step = self.problem.descent(self.w(flat), normals.pull(kappa))
         y = self.unravel(flat)
-        w = jax.tree.map(jnp.add, _params(y), step)
+        w = jax.tree.map(jnp.add, params_of(y), step)
         y = FlowState(w, y.energy) if isinstance(y, FlowState) else w
         return ravel_pytree(y)[0]
 
@@ -144,5 +140,6 @@ def frame(terms: Any, problem: Any, static: Any, y: Any) -> tuple[Frame, Array]:
     return Frame(terms, problem, static, unravel), flat
 
 
-def _params(y: Any) -> Any:
+def params_of(y: Any) -> Any:
+    """w in a state, dw/dt in a derivative."""
     return y.w if isinstance(y, FlowState) else y

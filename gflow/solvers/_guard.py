@@ -6,7 +6,6 @@ A step that raises it beyond round-off, or whose balance is off by more than its
 tolerance explains, is wrong whatever the estimate says.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -17,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .. import _trees as trees
 from .._types import Scalar
-from ..trajectory import BALANCE_SHARE, BALANCE_TOLERANCES
+from ._balance import Balance
 from ._counting import Reported
 
 # The loss is computed with a round-off of a few units in its largest terms. Those are
@@ -61,23 +60,16 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
 
     A step is accepted if the wrapped controller accepts it, its end is finite, and
     (where `monotone`) its loss is at most the loss before it plus round-off, taken as
-    8 eps max(|L|, |L(w0)|), and the energy gained is the loss dropped: to within
-    min(1000 tolerances, 0.1) of it, or else within what an error as large as the
-    tolerance does to the loss and to the energy (in a stiff step, which damps what
-    it does not resolve, the latter is much the larger). It also carries the size of
+    8 eps max(|L|, |L(w0)|), and its energy is in balance. It also carries the size of
     the next step across a clipped one and across stretches, so that cutting a solve
     into stretches changes no bit of it.
 
     **Arguments:**
 
     - `inner`: an adaptive diffrax controller.
-    - `loss`: `(state, args) -> scalar`.
-    - `energy`: `state -> scalar`, the loss that the law says to have dropped.
-    - `energy_rate`: `(t, state, args) -> scalar`, its derivative.
+    - `balance`: the loss, the energy, and what they may be apart by.
     - `monotone`: whether the loss may never rise.
     - `loss_scale`: |L(w0)|.
-    - `tolerance`: rtol, and atol relative to the size of the parameters; `size`: their
-        number.
     - `budget`: total attempted steps after which to hand control back.
 
     **Result codes:** `dt_min_reached` when the next step is below the resolution of
@@ -88,13 +80,9 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     """
 
     inner: diffrax.PIDController
-    loss: Callable[[Any, Any], Scalar] = eqx.field(static=True)
-    energy: Callable[[Any], Scalar] = eqx.field(static=True)
-    energy_rate: Callable[[Any, Any, Any], Scalar] = eqx.field(static=True)
+    balance: Balance
     monotone: bool = eqx.field(static=True)
     loss_scale: Scalar
-    tolerance: Scalar
-    size: int = eqx.field(static=True)
     budget: Int[Array, ""]
 
     @property
@@ -137,7 +125,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         state = GuardState(
             inner=inner,
             dt=dt,
-            loss=self.loss(y0, args),
+            loss=self.balance.loss(y0, args),
             num_accepted=zero,
             num_rejected=zero,
             num_refused=zero,
@@ -164,22 +152,17 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     ) -> tuple[Any, Any, Any, Any, GuardState, diffrax.RESULTS]:
         """The wrapped controller's verdict, and the guard's."""
         old = controller_state
-        gradients, products = old.gradients, old.products
-        if isinstance(y_error, Reported):
-            # diffrax maps over error estimates, which makes the counts floats.
-            gradients += y_error.work.gradients.astype(gradients.dtype)
-            products += y_error.work.products.astype(products.dtype)
-            y_error = y_error.error
+        error, gradients, products = _heard(y_error, old)
         kept, _, t_next, jump, inner, result = self.inner.adapt_step_size(
-            t0, t1, y0, y1_candidate, args, y_error, error_order, old.inner
+            t0, t1, y0, y1_candidate, args, error, error_order, old.inner
         )
-        loss = self.loss(y1_candidate, args).astype(old.loss.dtype)
+        loss = self.balance.loss(y1_candidate, args).astype(old.loss.dtype)
         finite = trees.all_finite(y1_candidate) & jnp.isfinite(loss)
         refused = off = jnp.asarray(False)
         if self.monotone:
-            asked = kept & finite
+            asked, ends = kept & finite, (y0, y1_candidate)
             off, looks = self._is_off_balance(
-                old.loss - loss, t1, t1 - t0, (y0, y1_candidate), y_error, args, asked
+                ends, t1, t1 - t0, old.loss - loss, error, args, asked
             )
             gradients += looks
             refused = asked & (self._rises(old.loss, loss) | off)
@@ -198,7 +181,7 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
             num_accepted=old.num_accepted + accepted,
             num_rejected=old.num_rejected + ~accepted,
             num_refused=old.num_refused + refused,
-            error_sum=old.error_sum + jnp.where(accepted, self.norm(y_error), 0),
+            error_sum=old.error_sum + jnp.where(accepted, self.norm(error), 0),
             gradients=gradients,
             products=products,
             brake=jnp.where(refused, _BRAKED_STEPS, brake),
@@ -224,46 +207,26 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
 
     def _is_off_balance(
         self,
-        dropped: Scalar,
+        ends: tuple[Any, Any],
         t: Any,
         h: Any,
-        ys: Any,
+        dropped: Scalar,
         error: Any,
         args: Any,
         asked: Any,
     ) -> tuple[Any, Any]:
-        """Whether the energy gained over a step is not the loss dropped; gradients."""
-        y0, y1 = ys
-        off = jnp.abs(dropped - (self.energy(y1) - self.energy(y0)))
-        share = jnp.minimum(BALANCE_TOLERANCES * self.tolerance, BALANCE_SHARE)
-
-        # A step shorter than the tolerance is explained by it, and cannot lead astray.
-        scale = self._scale(y0, y1)
-        way = jax.tree.map(jnp.subtract, y1, y0)
-        length = self.norm(jax.tree.map(jnp.divide, way, scale))
-
-        def unexplained() -> Any:
-            # An error as large as the tolerance, along the step's own, and along the
-            # step, on which the loss depends most.
-            size = self.norm(jax.tree.map(jnp.divide, error, scale))
-            size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
-            ends = [jax.tree.map(lambda y, e: y + e / size, y1, error)]
-            ends.append(jax.tree.map(lambda y, w: y + w / length, y1, way))
-            loss, rate = self.loss(y1, args), self.energy_rate(t, y1, args)
-            explained = sum(
-                jnp.abs(self.loss(y, args) - loss)
-                + h * jnp.abs(self.energy_rate(t, y, args) - rate)
-                for y in ends
-            )
-            return off > explained, 3
-
-        # An error as long as the tolerance changes the loss by at most ‖∇L‖ times that
-        # to first order; the mean gradient over the step is known from the energy.
-        gained = jnp.maximum(self.energy(y1) - self.energy(y0), 0)
-        cheaply = jnp.sqrt(gained / h * self.size) * self.norm(scale)
-        suspect = asked & (off > share * jnp.abs(dropped) + self._slack(dropped))
-        suspect = suspect & (off > cheaply) & (length > 1)
-        return jax.lax.cond(suspect, unexplained, lambda: (jnp.asarray(False), 0))
+        return self.balance.is_off(
+            ends,
+            t,
+            h,
+            dropped,
+            self._slack(dropped),
+            error,
+            self._scale(*ends),
+            self.norm,
+            args,
+            asked,
+        )
 
     def _scale(self, y0: Any, y1: Any) -> Any:
         def scale(a: Any, b: Any) -> Any:
@@ -302,3 +265,14 @@ class Guard(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         info = jnp.finfo(jnp.result_type(t))
         too_short = state.dt <= jnp.maximum(2 * info.eps * jnp.abs(t), info.tiny)
         return diffrax.RESULTS.where(too_short, diffrax.RESULTS.dt_min_reached, result)
+
+
+def _heard(y_error: Any, old: GuardState) -> tuple[Any, Any, Any]:
+    """The error estimate, and gradients and products with those it tells of."""
+    gradients, products = old.gradients, old.products
+    if isinstance(y_error, Reported):
+        # diffrax maps over error estimates, which makes the counts floats.
+        gradients += y_error.work.gradients.astype(gradients.dtype)
+        products += y_error.work.products.astype(products.dtype)
+        y_error = y_error.error
+    return y_error, gradients, products

@@ -9,12 +9,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..problem import take
 from ._complementarity import AT_HIGH, AT_LOW, HELD, inverse_masked, resolve
-from ._frame import Frame
+from ._frame import Frame, params_of
 from ._mode import Mode, Tally, count
 
 # Rounds of multipliers against slopes: kinks of several layers depend on each other.
 _MAX_ROUNDS = 12
-_SETTLED = 1e-11
+# Slopes that change by less have settled: a power of the resolution, 1e-11 in float64.
+_SETTLED_POWER = 0.7
 
 
 class Place(eqx.Module):
@@ -75,6 +76,19 @@ def meet(
     return place, (jnp.sum(together) <= room, last.count)
 
 
+def either_way(frame: Frame, place: Place) -> Int[Array, ""]:
+    """How many repelling kinks the place lies on that the flow may leave to both sides.
+
+    On a kink with g < 0 the field of the upper side exceeds that of the lower by
+    K |g| (high - low) in dz/dt: both may lead away, or one of them past the kink.
+    """
+    kinks, mode = frame.kinks, place.mode
+    K = jnp.diag(frame.gram(place.flat, frame.normals(place.flat, mode)))
+    side, v = take(mode.side, mode.pairs), take(place.dz_dt, mode.pairs)
+    gap = K * place.signals * (kinks.high - kinks.low)
+    return jnp.sum((side != HELD) & (gap < 0) & (side * v + gap <= 0)).astype(int)
+
+
 def _resolved(frame: Frame, t: Any, flat: Array, listed: Mode) -> _Round:
     single = frame.kinks.num_calls(frame.w(flat)) == 1
     limit = 1 if single else _MAX_ROUNDS
@@ -85,11 +99,13 @@ def _resolved(frame: Frame, t: Any, flat: Array, listed: Mode) -> _Round:
     def again(last: _Round) -> _Round:
         return _round(frame, t, flat, listed, last.slopes, last.count)
 
+    least = float(jnp.finfo(flat.dtype).eps) ** _SETTLED_POWER
+
     def unsettled(last: _Round) -> Any:
-        return (last.change > _SETTLED) & (last.count < limit)
+        return (last.change > least) & (last.count < limit)
 
     last = jax.lax.while_loop(unsettled, again, first)
-    settled = last.change <= 1e3 * _SETTLED
+    settled = last.change <= 1e3 * least
     # The first round sees the signals of held pairs as they were.
     return eqx.tree_at(
         lambda r: (r.solved, r.undetermined),
@@ -107,7 +123,7 @@ def _round(
     dy = frame.smooth(t, flat, slopes)
     normals = frame.normals(flat, at)
     K = frame.gram(flat, normals)
-    v = jnp.where(here, normals.push(frame.velocity_of(dy)), 0)
+    v = jnp.where(here, normals.push(params_of(dy)), 0)
     g = jnp.where(here, frame.signals(flat, at), 0)
     own = take(slopes, pairs)
     b = v + K @ (g * own)

@@ -1,8 +1,10 @@
 """The mode of a piecewise smooth flow: on which side of each kink, and what is held."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -37,9 +39,10 @@ class Tally(eqx.Module):
     most_held: Int[Array, ""]
 
     @classmethod
-    def zero(cls) -> "Tally":
-        """Nothing yet."""
-        return cls(*(jnp.zeros((), int) for _ in range(6)))
+    def zero(cls, **counts: Array) -> "Tally":
+        """Nothing yet but the counts given."""
+        names = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: jnp.zeros((), int) for name in names} | counts)
 
 
 def count(
@@ -56,3 +59,10 @@ def count(
         unresolved=tally.unresolved + unresolved,
         most_held=jnp.maximum(tally.most_held, num(new.held)),
     )
+
+
+def added(one: Tally, other: Tally) -> Tally:
+    """The tally of both together."""
+    most = jnp.maximum(one.most_held, other.most_held)
+    both = jax.tree.map(jnp.add, one, other)
+    return dataclasses.replace(both, most_held=most)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
+from .. import _trees as trees
 from ..linalg import ConjugateGradient
 from ._memory import Memory
 
@@ -156,13 +157,16 @@ class NewtonKrylov(eqx.Module):
             return self._iterate(equation, constant, state)
 
         state = jax.lax.while_loop(unfinished, body, state)
+        learnt = state.memory
+        if learnt is not None:
+            learnt = learnt.learnt(equation.weights)
         return Solution(
             w=state.base + state.cg.x,
             slope=state.slope,
             aux=state.aux,
             converged=state.done & ~state.failed,
             rate=state.rate,
-            memory=state.memory and state.memory.learnt(equation.weights),
+            memory=learnt,
             num_gradients=state.num_gradients,
             num_products=state.num_products,
         )
@@ -182,7 +186,8 @@ class NewtonKrylov(eqx.Module):
 
         memory, mu = old.memory, 1.0
         if memory is not None:
-            memory, mu = memory.noted(old.in_krylov, old.cg.direction, -product), _MU
+            memory = memory.noted(old.in_krylov, old.cg.direction, -product)
+            mu = _MU
 
         def precondition(r: Vector) -> Vector:
             if memory is None:
@@ -193,12 +198,12 @@ class NewtonKrylov(eqx.Module):
         begun = ConjugateGradient.start(nothing, residual, start, weights, mu)
         applied = old.cg.direction - gamma * product
         gone_on = old.cg.advance(applied, precondition, weights, mu)
-        cg = _where(old.in_krylov, gone_on, begun)
+        cg = trees.where(old.in_krylov, gone_on, begun)
         state = eqx.tree_at(
             lambda s: (s.slope, s.aux, s.cg, s.num_gradients, s.num_products, s.memory),
             old,
             (
-                *_where(old.in_krylov, (old.slope, old.aux), (slope, aux)),
+                *trees.where(old.in_krylov, (old.slope, old.aux), (slope, aux)),
                 cg,
                 old.num_gradients + work[0],
                 old.num_products + work[1],
@@ -290,7 +295,3 @@ class NewtonKrylov(eqx.Module):
                 failed,
             ),
         )
-
-
-def _where(condition: Any, a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)

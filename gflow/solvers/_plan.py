@@ -18,7 +18,7 @@ from ._counting import CountingSolver
 # tolerance less: measured on five closed forms, slope 0.78 at (0.2, 0.4), and 1.29 with
 # none, (0, 1). An implicit step has no such end, and is rejected less by more of it.
 # But the integral gain must stay: with 0.2 Kvaerno5's steps, whose error then is that
-# of its nonlinear solve, shrank on P1 until the run stalled.
+# of its nonlinear solve, shrank on a diagonal net until the run stalled.
 _EXPLICIT_GAINS, _IMPLICIT_GAINS = (0.1, 0.6), (0.2, 0.4)
 # Where the error of a step is of a higher order than that of the solution, errors at
 # the end fall slower than the tolerance of a step. Below this one it is lowered for it.
@@ -28,8 +28,7 @@ _ANCHOR, _LEAST = 1e-3, 50
 def choose(
     solver: diffrax.AbstractSolver[Any] | Auto,
     problem: Problem | None = None,
-    static: Params = None,
-    params: Params = (),
+    w0: Params = None,
 ) -> Choice:
     """The solver to begin with, and the reason.
 
@@ -41,11 +40,10 @@ def choose(
 
     **Arguments:**
 
-    - `problem`: what is to be solved, None if under a clock; `params`, `static`: the
-        leaves of w0 that are parameters, and those that are not.
+    - `problem`: what is to be solved from w0, None if under a clock.
     """
     if isinstance(solver, Auto):
-        return solver.first(problem, static, params)
+        return solver.first(problem, w0)
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):

@@ -5,10 +5,11 @@ from typing import Any
 import diffrax
 import equinox as eqx
 
-# Not exported by diffrax 0.7.2, though a root finder's field may hold it.
-from diffrax._root_finder import use_stepsize_tol
-
 from ._guard import Guard
+from ._newton_krylov import NewtonKrylov
+
+# diffrax's placeholder for what is the controller's, which it does not export.
+_FROM_CONTROLLER = NewtonKrylov().rtol
 
 
 def ready(solver: Any, guard: Guard | None) -> Any:
@@ -38,7 +39,7 @@ def ready(solver: Any, guard: Guard | None) -> Any:
     open_ones = [
         name
         for name in ("rtol", "atol", "norm")
-        if getattr(finder, name, None) is use_stepsize_tol
+        if getattr(finder, name, None) is _FROM_CONTROLLER
     ]
     if not open_ones:
         return solver

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .. import _trees as trees
 from ._counting import Work
@@ -41,6 +41,17 @@ class SpectralState(eqx.Module):
     interval: Int[Array, ""]
     # The last accepted step.
     h: Float[Array, ""]
+
+
+class _Power(eqx.Module):
+    """The power method on the way: its two vectors and the radius."""
+
+    first: Any
+    second: Any
+    rho: Float[Array, ""]
+    # Whether the first has converged, so that the next product goes to the second.
+    settled: Bool[Array, ""]
+    done: Bool[Array, ""]
 
 
 def begin(slope: Any) -> SpectralState:
@@ -82,41 +93,57 @@ def refresh(
 
     **References:** Sommeijer, Shampine and Verwer (1998), section 2.2.
     """
-    cold = state.interval == 0
-    due = (state.age >= state.interval) | (jnp.abs(h) < _CUT * jnp.abs(state.h))
-    read = _read_leaves(field, y)
-    first, second = _start(state, y, slope, read)
-    most = jnp.where(cold, _COLD_PRODUCTS, _WARM_PRODUCTS)
-    product = _product(field, y, slope, exact)
+    due = _is_due(state, h)
+    most = jnp.where(state.interval == 0, _COLD_PRODUCTS, _WARM_PRODUCTS)
+    read, product = _read_leaves(field, y), _product(field, y, slope, exact)
+    zero, false = jnp.zeros((), jnp.int32), jnp.asarray(False)
+    power = _Power(*_start(state, y, slope, read), state.rho, false, false)
+    power, count = _iterated(
+        power, lambda v: _only(product(v), read), jnp.where(due, most, 0)
+    )
+    first, second, rho = power.first, power.second, power.rho
+    new = SpectralState(rho, first, second, zero, _interval(state, rho), state.h)
+    state = trees.where(due, new, state)
+    return state, Work(zero, count) if exact else Work(count, zero)
 
-    def body(carry: Any) -> Any:
-        first, second, rho, count, settled, _ = carry
-        image = _only(product(_where(settled, second, first)), read)
-        image = _axpy(
-            1, image, jnp.where(settled, -trees.inner(first, image), 0), first
-        )
-        image, new = _unit(image)
-        sound = jnp.isfinite(new) & (new > 0)
-        overtaken = settled & sound & (new > rho)
-        # The image replaces the vector that it is the image of; then they may swap.
-        first, second = (
-            _where(settled & ~overtaken | ~sound, first, image),
-            _where(overtaken, first, _where(settled & sound, image, second)),
-        )
-        agrees = ~sound | (jnp.abs(new - rho) <= _AGREEMENT * new)
-        rho = jnp.where(sound & (overtaken | ~settled), new, rho)
-        return first, second, rho, count + 1, ~settled & agrees, settled & ~overtaken
+
+def _is_due(state: SpectralState, h: Any) -> Any:
+    """Whether it is time for an estimate, before a step of length h."""
+    return (state.age >= state.interval) | (jnp.abs(h) < _CUT * jnp.abs(state.h))
+
+
+def _iterated(
+    power: _Power, product: Callable[[Any], Any], most: Any
+) -> tuple[_Power, Any]:
+    """The power method to its end, or for so many products; and their number."""
 
     def going(carry: Any) -> Any:
-        *_, count, _, done = carry
-        return due & ~done & (count < most)
+        power, count = carry
+        return ~power.done & (count < most)
 
-    zero, false = jnp.zeros((), jnp.int32), jnp.asarray(False)
-    carry = (first, second, state.rho, zero, false, false)
-    first, second, rho, count, *_ = jax.lax.while_loop(going, body, carry)
-    new = SpectralState(rho, first, second, zero, _interval(state, rho), state.h)
-    state = _where(due, new, state)
-    return state, Work(zero, count) if exact else Work(count, zero)
+    def body(carry: Any) -> Any:
+        power, count = carry
+        return _power_step(power, product), count + 1
+
+    return jax.lax.while_loop(going, body, (power, jnp.zeros((), jnp.int32)))
+
+
+def _power_step(power: _Power, product: Callable[[Any], Any]) -> _Power:
+    """The vectors after one product."""
+    first, second, rho, settled = power.first, power.second, power.rho, power.settled
+    image = product(trees.where(settled, second, first))
+    image = _axpy(1, image, jnp.where(settled, -trees.inner(first, image), 0), first)
+    image, new = _unit(image)
+    sound = jnp.isfinite(new) & (new > 0)
+    overtaken = settled & sound & (new > rho)
+    # The image replaces the vector that it is the image of; then they may swap.
+    first, second = (
+        trees.where(settled & ~overtaken | ~sound, first, image),
+        trees.where(overtaken, first, trees.where(settled & sound, image, second)),
+    )
+    agrees = ~sound | (jnp.abs(new - rho) <= _AGREEMENT * new)
+    rho = jnp.where(sound & (overtaken | ~settled), new, rho)
+    return _Power(first, second, rho, ~settled & agrees, settled & ~overtaken)
 
 
 def _start(
@@ -127,8 +154,8 @@ def _start(
     unit, length = _unit(_only(slope, read))
     # At a point of rest the slope says nothing; any vector without symmetries will do.
     some, _ = _unit(_only(_pseudo_random(y), read))
-    first = _where(cold, _where(length > 0, unit, some), state.vector)
-    second = _where(cold, some, _axpy(1, state.second, _MIXED, unit))
+    first = trees.where(cold, trees.where(length > 0, unit, some), state.vector)
+    second = trees.where(cold, some, _axpy(1, state.second, _MIXED, unit))
     second = _axpy(1, second, -trees.inner(first, second), first)
     return first, _unit(second)[0]
 
@@ -171,10 +198,6 @@ def _only(v: Any, read: list[bool]) -> Any:
     leaves, structure = jax.tree.flatten(v)
     kept = [x if r else jnp.zeros_like(x) for x, r in zip(leaves, read, strict=True)]
     return jax.tree.unflatten(structure, kept)
-
-
-def _where(condition: Any, a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
 def _axpy(a: Any, x: Any, b: Any, y: Any) -> Any:

@@ -13,19 +13,17 @@ from ._meeting import Place, meet
 from ._mode import Mode
 from ._tsit5 import MIDDLE, MIDDLE_TIME, Step, evaluate, tsit5
 
-# A kink found beyond this share of a try is taken from the try's dense output; before
-# it the try is repeated with a length that ends just beyond the kink.
-_TAKE, _BEYOND = 0.0, 1.02
 # A kink that the present velocities predict sooner than the step's end shortens the
-# try to this multiple of the time predicted.
+# segment to this multiple of the time predicted.
 _AIM = 1.15
 # A held pair is let go when its multiplier is past its bound by more than the error of
 # the quadratic c0 + c1 θ + c2 θ² that stands for it, about c2²/c1: its field then leads
 # away from the kink for certain. The delay δ costs an error of order δ², and δ is of
 # third order in the step.
-_MARGIN, _MOST_MARGIN, _LEAST_MARGIN = 0.3, 1e-3, 1e-9
-_ROUND_OFF = 1e-12
-_TRIES_PER_SEGMENT = 3
+_MARGIN, _MOST_MARGIN, _LEAST_POWER = 0.3, 1e-3, 0.575
+# In units of the resolution of the state: 1e-12 in float64. The least margin, 1e-9
+# there, is a power of it.
+_ROUND_OFF = 4500
 
 
 class Chain(eqx.Module):
@@ -34,14 +32,13 @@ class Chain(eqx.Module):
     t: Float[Array, ""]
     place: Place
     error: Float[Array, " n"]
-    # The length to try next, inf for all that is left.
+    # The length of the next segment, inf for all that is left.
     length: Float[Array, ""]
     starts: Float[Array, " s"]
     lengths: Float[Array, " s"]
     firsts: Float[Array, "s n"]
     coefficients: Float[Array, "s 4 n"]
     num_segments: Int[Array, ""]
-    num_tries: Int[Array, ""]
     num_rounds: Int[Array, ""]
     fits: Bool[Array, ""]
 
@@ -61,7 +58,6 @@ def begin(t: Any, place: Place, max_segments: int) -> Chain:
         firsts=jnp.zeros((max_segments, n), dtype),
         coefficients=jnp.zeros((max_segments, 4, n), dtype),
         num_segments=zero,
-        num_tries=zero,
         num_rounds=zero,
         fits=jnp.asarray(True),
     )
@@ -72,8 +68,7 @@ def run(frame: Frame, chain: Chain, t1: Any) -> Chain:
     room = chain.starts.shape[0]
 
     def goes_on(chain: Chain) -> Any:
-        tries_left = chain.num_tries < _TRIES_PER_SEGMENT * room
-        return (chain.t < t1) & (chain.num_segments < room) & tries_left & chain.fits
+        return (chain.t < t1) & (chain.num_segments < room) & chain.fits
 
     return jax.lax.while_loop(goes_on, lambda c: _link(frame, c, t1), chain)
 
@@ -86,15 +81,7 @@ def _link(frame: Frame, chain: Chain, t1: Any) -> Chain:
     )
     end = _end(frame, place, step)
     crossing = _first(frame, place, step, end, h)
-    short = crossing.theta * h <= 8 * jnp.finfo(h.dtype).eps * jnp.abs(chain.t)
-    retry = crossing.found & (crossing.theta < _TAKE) & ~short
-    chain = eqx.tree_at(lambda c: c.num_tries, chain, chain.num_tries + 1)
-    shorter = eqx.tree_at(lambda c: c.length, chain, _BEYOND * crossing.theta * h)
-    return jax.lax.cond(
-        retry,
-        lambda: shorter,
-        lambda: _accepted(frame, chain, step, end, crossing, h, t1),
-    )
+    return _accepted(frame, chain, step, end, crossing, h, t1)
 
 
 def _end(frame: Frame, place: Place, step: Step) -> Place:
@@ -143,6 +130,7 @@ def _multiplier_margins(
     Free of a division by g, which may pass through zero.
     """
     kinks, mode = frame.kinks, place.mode
+    eps = float(jnp.finfo(place.flat.dtype).eps)
     own = jnp.take(mode.slopes, mode.pairs, mode="fill", fill_value=0)
     g_middle = jnp.where(mode.held, frame.signals(step.y_middle, mode), 0)
     out: list[Array] = []
@@ -151,11 +139,11 @@ def _multiplier_margins(
         middle = g_middle * room + sign * step.extras[MIDDLE - 1]
         last = end.signals * room + sign * step.extras[-1]
         spread = jnp.maximum(jnp.abs(middle - start), jnp.abs(last - start))
-        least = _ROUND_OFF * place.signals * (kinks.high - kinks.low)
+        least = _ROUND_OFF * eps * place.signals * (kinks.high - kinks.low)
         margin = quadratic(start, middle, last, MIDDLE_TIME)
         bend = margin[2] ** 2 / jnp.where(margin[1] == 0, 1, jnp.abs(margin[1]))
         unsure = jnp.minimum(_MARGIN * bend, _MOST_MARGIN * spread)
-        lift = jnp.maximum(-start, 0) + unsure + _LEAST_MARGIN * spread + least
+        lift = jnp.maximum(-start, 0) + unsure + eps**_LEAST_POWER * spread + least
         margin = margin.at[0].add(lift)
         none = jnp.zeros_like(margin).at[0].set(1)
         out.append(jnp.where(mode.held, margin, none))
@@ -195,7 +183,6 @@ def _accepted(
         firsts=chain.firsts.at[i].set(place.flat),
         coefficients=chain.coefficients.at[i].set(step.coefficients),
         num_segments=i + 1,
-        num_tries=chain.num_tries,
         num_rounds=chain.num_rounds + rounds,
         fits=fits,
     )

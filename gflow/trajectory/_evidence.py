@@ -35,12 +35,20 @@ def rise_note(losses: Any) -> tuple[str, ...]:
 
 
 def balanced(
-    end: tuple[Outcome, str], losses: Any, energies: Any, tolerance: float
+    end: tuple[Outcome, str],
+    losses: Any,
+    energies: Any,
+    tolerance: float,
+    *,
+    is_rough: bool,
 ) -> tuple[Outcome, str]:
-    """The end, or the energy balance so far off that the run did not follow its law."""
+    """The end, or the energy balance so far off that the run did not follow its law.
+
+    `is_rough` says that kinks were passed that were not located.
+    """
     dropped = losses[0] - np.min(losses)
     gap = losses[0] - losses - energies
-    if end[0] is Outcome.reached_roughly:
+    if is_rough:
         gap = np.maximum(gap, np.minimum(gap + _SLIDING_SHARE * dropped, 0))
     off = np.max(np.abs(gap))
     explained = min(BALANCE_TOLERANCES * tolerance, BALANCE_SHARE) * dropped
@@ -55,7 +63,9 @@ def _round_off(losses: Any) -> float:
     return float(_BALANCE_ULPS * eps * np.max(np.abs(losses)))
 
 
-def flow_notes(losses: Any, w0: Params, atol: float) -> tuple[str, ...]:
+def flow_notes(
+    losses: Any, w0: Params, atol: float, *, is_rough: bool
+) -> tuple[str, ...]:
     """What makes the evidence of a flow weaker than it looks."""
     notes: list[str] = []
     if _round_off(losses) > BALANCE_SHARE * (losses[0] - np.min(losses)):
@@ -66,10 +76,10 @@ def flow_notes(losses: Any, w0: Params, atol: float) -> tuple[str, ...]:
     sizes = np.concatenate([np.abs(np.ravel(x)) for x in jax.tree.leaves(w0)])
     small = int(np.sum((sizes > 0) & (sizes < _SMALL * atol)))
     if small:
+        lower = "" if is_rough else "if they matter, lower atol; "
         notes.append(
-            f"{small} parameters start below {_SMALL} atol = {_SMALL * atol:.1g}: if "
-            "they matter, lower atol; neither the error control nor the energy balance "
-            "sees them"
+            f"{small} parameters start below {_SMALL} atol = {_SMALL * atol:.1g}: "
+            f"{lower}neither the error control nor the energy balance sees them"
         )
     return tuple(notes)
 

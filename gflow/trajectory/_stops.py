@@ -45,6 +45,9 @@ class Stationary(LocatedStop):
 
     The norm is the metric's, √⟨∇L, G^-1 ∇L⟩, so that frozen parameters do not count.
 
+    Where kinks are declared it takes the derivative of one side at a value held on its
+    kink: |w| at rest in 0 has gradient norm 1 for ever. There watch the loss instead.
+
     On a plateau or near a saddle the gradient is small as well: the outcome says that
     the gradient is small, not that a minimum was reached.
     """

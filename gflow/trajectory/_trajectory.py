@@ -70,8 +70,8 @@ class Trajectory:
     - `ts`: the K saved times, in units of flow time (η k for gradient descent).
     - `ws`: the parameters at those times, or None if they were not kept.
     - `w0`, `w1`: the first and the last state.
-    - `observed`: name -> (K, ...); always "loss" and "grad_norm", and for flows
-        "energy", ∫ ‖∇L‖²_{G^-1} dt.
+    - `observed`: name -> (K, ...); always "loss" and "grad_norm" (where values are held
+        on declared kinks, that of one side), and for flows "energy", ∫ ‖∇L‖²_{G^-1} dt.
     - `invariants`: name -> (K, ...), the declared invariants' values.
     - `drift`: name -> `Drift`.
     - `energy_defect`: max over saved times of |L(w0) - L(w(t)) - energy(t)|, over the
@@ -174,24 +174,27 @@ def assemble(
     origin: Origin,
     checkpoint: Any,
     *,
-    rtol: float = 0.0,
+    tolerances: tuple[float, float] = (0.0, 0.0),
+    is_rough: bool = False,
+    notes: tuple[str, ...] = (),
 ) -> Trajectory:
     """The trajectory that a record amounts to, its evidence computed.
 
-    `rtol` is the loosest tolerance that a flow was solved at.
+    Of a flow: `tolerances` are the loosest that it was solved at, relative and
+    absolute; `is_rough` says that kinks were passed unlocated; `notes` what else holds.
     """
     data = record.gathered()
     observed = {k: data[k] for k in ("loss", "grad_norm", "energy") if k in data}
     observed |= data["observed"]
-    defect, notes = None, (*record.notes, *rise_note(data["loss"]))
+    defect, notes = None, (*notes, *record.notes, *rise_note(data["loss"]))
     end = _finite(end, observed, data["invariants"], data["ts"])
     if "energy" in data:
         defect = energy_defect(data["loss"], data["energy"])
         params = eqx.filter(record.first, eqx.is_inexact_array_like)
-        atol = origin.options["atol"]
-        tolerance = relative_tolerance(params, rtol, atol)
-        end = balanced(end, data["loss"], data["energy"], tolerance)
-        notes += flow_notes(data["loss"], params, atol)
+        tolerance = relative_tolerance(params, *tolerances)
+        losses, energies = data["loss"], data["energy"]
+        end = balanced(end, losses, energies, tolerance, is_rough=is_rough)
+        notes += flow_notes(losses, params, tolerances[1], is_rough=is_rough)
     result, detail = end
     return Trajectory(
         ts=data["ts"],

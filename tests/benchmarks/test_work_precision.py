@@ -116,6 +116,26 @@ def test_claims_are_ratios_of_medians():
     assert found["P1 at 1e-03: ge over that of CVODE"].verdict == "FAIL"
 
 
+def test_claims_are_over_the_seeds_that_both_sides_have():
+    """CVODE ran on seed 1 alone, which costs BDF 300, not the median 200 of three."""
+    runs = [
+        record(seed=seed, gradients=cost, products=0, error=1e-3)
+        for seed, cost in ((0, 100), (1, 300), (2, 200))
+    ]
+    runs.append(record(seed=1, solver="CVODE quotients, 5", gradients=600, products=0))
+    found = {c.text: c for c in acceptance.claims(runs, ["BDF"])}
+    krylov = found["P1 at 1e-03: ge over that of CVODE"]
+    assert krylov.ratio == pytest.approx(0.5)
+    assert krylov.num_seeds == 1
+    assert found["P1 at 1e-03: ge over that of explicit diffrax"].ratio is None
+    assert f"{krylov.text}, seeds: 1" in acceptance.summary(
+        [
+            dataclasses.replace(r, solver="Auto") if r.solver == "BDF" else r
+            for r in runs
+        ]
+    )
+
+
 def test_success_with_a_large_error_is_found():
     """Only an own solver, only where it claims success, only beyond 100 x rtol."""
     runs = [
@@ -198,6 +218,10 @@ def test_cvode_meets_the_closed_form_and_counts(quadratic: Any):
     assert quotients.products == 0
     assert products.products > 0
     assert products.gradients < quotients.gradients
+    # The method is the same, so it takes the same steps, and hardly one that asks for
+    # a second correction.
+    assert quotients.steps == pytest.approx(products.steps, rel=0.1)
+    assert 1 < products.gradients / products.steps < 2
     assert cvode(quadratic, exact=True, limit=0.0)(1e-6).status == "too slow"
 
 

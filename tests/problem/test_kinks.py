@@ -88,3 +88,10 @@ def test_misuse_is_named() -> None:
         KinkedObjective(lambda w, act: act(w), slopes=(1.0, 1.0))
     with pytest.raises(TypeError, match="loss"):
         KinkedObjective(3.0)  # pyright: ignore[reportArgumentType]
+
+
+def test_room_for_all_of_a_hundred_values_at_zero() -> None:
+    """A sparse solution holds most of them; beyond some hundreds one must ask."""
+    problem = KinkedObjective(lambda w, act: jnp.sum(act(w)), slopes=(-1.0, 1.0))
+    for size, room in ((100, 100), (1000, 256)):
+        assert problem.kinks.max_held(jnp.zeros(size)) == room

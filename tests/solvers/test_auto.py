@@ -1,7 +1,7 @@
 """The automatic choice of solver: the table in its docstring, line by line."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
@@ -140,7 +140,7 @@ def _net(num: int, width: int) -> tuple[gf.EmpiricalRisk, Any]:
 def test_up_to_5000_kinks_are_located(num: int, solver: type) -> None:
     """One for each of the examples and each of 100 units."""
     problem, w0 = _net(num, 100)
-    choice = Auto().first(problem, None, w0)
+    choice = Auto().first(problem, w0)
     assert isinstance(choice.solver, solver)
     largest = max(float(jnp.max(jnp.abs(x))) for x in w0.values())
     many = solver is diffrax.Heun
@@ -172,6 +172,12 @@ def test_many_kinks_are_passed_unlocated_and_told() -> None:
     # Tighter tolerances than those it is run at change nothing.
     tight = gf.simulate(problem, gf.GradientFlow(), w0, 0.2, rtol=1e-9, atol=1e-13)
     assert same_bits(tight, run)
+    # A stop on the way hides nothing of it.
+    stop = gf.LossBelow(float(np.mean(run.observed["loss"][[0, -1]])))
+    part = gf.simulate(problem, gf.GradientFlow(), w0, 0.2, stops=[stop])
+    assert part.result is gf.Outcome.loss_reached
+    assert "solved at rtol 1.0e-04" in str(part)
+    assert "errors of first order in the step" in str(part)
 
 
 def test_kinks_that_are_not_declared_are_told() -> None:
@@ -189,6 +195,8 @@ def test_kinks_that_are_not_declared_are_told() -> None:
     )
     assert "kinks that the problem does not declare" in run.plan.reason
     assert run.result is not gf.Outcome.reached_end
+    # Whatever ended it, it did not hold the tolerance asked for.
+    assert "solved at rtol 1.0e-03" in str(run)
 
 
 def _choice(solver: Any) -> Choice:
@@ -256,6 +264,32 @@ def test_an_implicit_solver_that_fails_is_left(rejected: int, expected: type) ->
     """More than half of 100 steps rejected."""
     look = Look(t=2.0, t1=1e6, h=0.1, num_attempts=116, num_rejected=rejected)
     assert isinstance(_revised(BDF(), look, _no_probe()).solver, expected)
+
+
+def test_failures_add_up_over_looks() -> None:
+    """20 of 28 steps rejected, no look seeing more than 14 of them."""
+    early = Look(t=2.0, t1=1e6, h=0.1, num_attempts=30, num_rejected=10)
+    later = Look(t=2.0, t1=1e6, h=0.1, num_attempts=44, num_rejected=20)
+    choice = _revised(BDF(), early, _no_probe())
+    assert isinstance(choice.solver, BDF)
+    choice = Auto().revised(choice, later, rtol=1e-3, implicit=True, probe=_no_probe())
+    assert isinstance(choice.solver, RKC)
+
+
+class _Skew(gf.GradientFlow):
+    """A flow that says nothing of its derivative."""
+
+    symmetric: ClassVar[bool] = False
+
+
+def test_solvers_for_gradient_flow_are_for_no_other() -> None:
+    """A derivative that is not symmetric: refused if asked for, not chosen if not."""
+    loss = gf.Objective(lambda w: 0.5 * jnp.sum(jnp.array([1.0, 1e4]) * w**2))
+    w0 = jnp.ones(2)
+    with pytest.raises(ValueError, match="for gradient flow, not for _Skew"):
+        gf.simulate(loss, _Skew(), w0, 1.0, solver=BDF())
+    run = gf.simulate(loss, _Skew(), w0, 0.5, rtol=1e-3)
+    assert run.plan.solver == "Tsit5"
 
 
 def test_the_forecast_is_the_integral_of_the_inverse_step() -> None:

@@ -5,11 +5,13 @@ from typing import Any, ClassVar
 import diffrax
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import pytest
 from closed_forms import closed_form
 
 import gflow as gf
-from gflow.solvers import Auto, Evaluations, choose, num_evaluations
+from gflow._simulate import _setting
+from gflow.solvers import Auto, Choice, Evaluations, choose, num_evaluations
 
 
 class _Counter:
@@ -92,3 +94,16 @@ def test_a_solver_without_an_error_estimate_doubles_its_steps() -> None:
     assert choice.plan.solver == "HalfSolver(Euler)"
     for solver in (choice.solver, diffrax.Kvaerno5()):
         assert num_evaluations(solver, 10, 0, 0) == Evaluations(None, None)
+
+
+def test_a_loosened_run_is_guarded_at_its_own_tolerance() -> None:
+    """The share of the loss that the guard lets be off follows the rtol in use."""
+    params = jnp.array([0.5, -4.0])
+    problem = gf.Objective(lambda w: 0.5 * jnp.sum(w**2))
+    options = None, None, 1e-9, 1e-12, ()
+    setting = _setting(problem, gf.GradientFlow(), params, *options)
+    assert float(setting.guard(0).balance.tolerance) == pytest.approx(1e-9 + 1e-12 / 4)
+    plan = gf.trajectory.Plan("", "")
+    choice = Choice(diffrax.Heun(), plan, least_rtol=1e-4, least_atol=1e-5)
+    guard = setting.using(choice).guard(0)
+    assert float(guard.balance.tolerance) == pytest.approx(1e-4 + 1e-5 / 4)

@@ -5,7 +5,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import optimistix as optx
 
-from gflow.solvers import Guard, controller, ready
+from gflow.solvers import Balance, Guard, controller, ready
 
 RTOL, ATOL = jnp.asarray(1e-3), jnp.asarray(1e-5)
 
@@ -13,13 +13,16 @@ RTOL, ATOL = jnp.asarray(1e-3), jnp.asarray(1e-5)
 def guard(solver: object) -> Guard:
     return Guard(  # pyright: ignore[reportCallIssue] (rtol and so on are properties)
         inner=controller(solver, RTOL, ATOL, optx.rms_norm),
-        loss=lambda y, args: y,
-        energy=lambda y: y,
-        energy_rate=lambda t, y, args: y,
+        balance=Balance(
+            loss=lambda y, args: y,
+            energy=lambda y: y,
+            energy_rate=lambda t, y, args: y,
+            elapsed=lambda h, y0, y1: h,
+            tolerance=RTOL,
+            size=1,
+        ),
         monotone=True,
         loss_scale=RTOL,
-        tolerance=RTOL,
-        size=1,
         budget=jnp.asarray(1),
     )
 
