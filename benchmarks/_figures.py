@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from _records import Record
+from _records import REACHED, Record
 from _solvers import SOLVERS
 
 mpl.use("Agg")
@@ -75,7 +75,7 @@ def _curve(records: Sequence[Record], measure: str) -> list[tuple[float, float]]
     curve: list[tuple[float, float]] = []
     seeds = {r.seed for r in records}
     for knob in sorted({r.knob for r in records}, reverse=True):
-        at = [r for r in records if r.knob == knob and r.status == "ok"]
+        at = [r for r in records if r.knob == knob and r.status in REACHED]
         errors = [r.error for r in at if r.error is not None]
         costs = [c for r in at if (c := getattr(r, measure)) is not None]
         if len(errors) == len(costs) == len(seeds):
