@@ -117,8 +117,8 @@ def text(points: Sequence[Point]) -> str:
         ]
         growth = f"{max(wide) / wide[0]:.2f}" if wide else "-"
         lines.append(
-            f"{solver}: ge grows as (ρT)^{shown} (at most 0.5 asked for); largest over "
-            f"smallest net {growth} (below 2.5)."
+            f"{solver}: ge grows as (ρT)^{shown} (to be at most 0.5); largest over "
+            f"smallest net {growth} (to be below 2.5)."
         )
     return "\n".join(lines)
 
@@ -162,16 +162,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         ):
             points.append(point)
             print(" ".join(_cells(point)), flush=True)
+            if not asked.small:
+                keep(points)
     print(text(points))
-    if not asked.small:
-        record = {
-            "conditions": conditions(),
-            "rtol": _RTOL,
-            "points": [dataclasses.asdict(point) for point in points],
-        }
-        path = _HERE / "results" / "scaling.json"
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        fill(_HERE / "README.md", text(points), "scaling")
+
+
+def keep(points: Sequence[Point]) -> None:
+    """What was measured so far, as json and as the table in the README."""
+    record = {
+        "conditions": conditions(),
+        "rtol": _RTOL,
+        "points": [dataclasses.asdict(point) for point in points],
+    }
+    path = _HERE / "results" / "scaling.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    fill(_HERE / "README.md", text(points), "scaling")
 
 
 if __name__ == "__main__":
