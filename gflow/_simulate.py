@@ -121,10 +121,8 @@ def simulate(
     params, static = _checked(problem, flow, w0, t1, rtol, atol, save)
     check_kind("clock", clock, Clock | None)
     w0, t1 = eqx.combine(params, static), float(np.asarray(t1, trees.dtype(params)))
-    kinked = clock is None and flow.symmetric
-    choice = choose(solver, problem if kinked else None, w0)
-    if not flow.symmetric:
-        # Auto knows no stiff solver for it, and has nothing to look for.
+    choice = choose(solver, problem if clock is None and flow.symmetric else None, w0)
+    if not flow.symmetric:  # Auto knows no stiff solver for it: nothing to look for
         choice = dataclasses.replace(choice, next_look=None)
     _check_solver(solver, problem, flow, clock)
     save = Save.log() if save is None else save
@@ -296,7 +294,7 @@ def _check_resumable(
         )
     if not eqx.tree_equal(eqx.filter(stopped.w0, eqx.is_inexact_array_like), params):
         raise ValueError("resume: w0 is not the one that the stopped run began from")
-    before = stopped.checkpoint.record.measurement
+    old = stopped.checkpoint.record.measurement
     for kind in ("observables", "invariants"):
-        if set(getattr(before, kind)) != set(getattr(measurement, kind)):
+        if set(getattr(old, kind)) != set(getattr(measurement, kind)):
             raise ValueError(f"resume: pass the same {kind} as the stopped run did")

@@ -49,8 +49,8 @@ _MOST_LOCATED, _MANY_RTOL = 5_000, 1e-4
 # parameters would hold the steps, here to an eighth.
 _MANY_ATOL = 1e-3
 # Where f takes fewer operations a parameter (a dense net on 50 examples), the algebra
-# on 40 recycled vectors takes several times what it saves: matrix completion by three
-# factors, at 240, took 0.6 s for 490 gradients with it and 0.14 s for 520 without.
+# on 40 recycled vectors takes several times what it saves, as on matrix completion by
+# three factors, at 240 (P3 in the benchmarks).
 _CHEAP = 300.0
 # A solver that has more than this share of so many attempts rejected does not fit.
 _TRIAL, _FAILING = 24, 0.5

@@ -19,8 +19,7 @@ class Memory(eqx.Module):
     """A preconditioner, and the products H p that are to go into it.
 
     They wait until there are some, as to learn from them costs the same however few
-    they are. If they wait for long it is worth less: with 10 BDF takes 529, 1047, 418
-    gradients on three stiff problems, with 20 already 588, 1069, 424.
+    they are; if they wait for long, what is learnt is worth less.
     """
 
     preconditioner: SpectralPreconditioner
