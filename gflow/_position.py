@@ -19,6 +19,8 @@ _STALL_ATTEMPTS, _STALL_GROWTH = 10_000, 1e-8
 # At a blow-up the state would grow by its own size in this share of the time passed,
 # in units of the resolution of time.
 _BLOW_UP_ULPS = 4096
+# Or it is beyond this power of the largest number: the loss takes powers of it.
+_HUGE = 0.4
 
 End = tuple[Outcome, str]
 
@@ -173,7 +175,8 @@ def _cause_of_underflow(setting: Setting, position: Position) -> End:
     speed, size = float(trees.norm(velocity)), float(trees.norm(params))
     # A state that falls into a singularity is as fast, but does not grow.
     grows = float(trees.inner(params, velocity)) > 0
-    share = _BLOW_UP_ULPS * float(np.finfo(setting.rtol.dtype).eps)
+    info = np.finfo(setting.rtol.dtype)
+    share = _BLOW_UP_ULPS * float(info.eps)
     detail = f"step {float(checkpoint.controller_state.dt):.1e}"
     if checkpoint.stride is not None:
         # A rate without bound says that nothing is left for the clock to measure.
@@ -183,7 +186,8 @@ def _cause_of_underflow(setting: Setting, position: Position) -> End:
     if is_crowded(setting, checkpoint):
         room = checkpoint.solver_state.place.mode.pairs.shape[0]
         return Outcome.crowded, f"for {room}"
-    if grows and size < share * speed * max(position.t, 1e-300):
+    sudden = size < share * speed * max(position.t, 1e-300)
+    if grows and (sudden or size > float(info.max) ** _HUGE):
         return Outcome.blow_up, f"norm {size:.1e}, speed {speed:.1e}"
     if not checkpoint.controller_state.was_finite:
         return Outcome.nonfinite_state, detail

@@ -83,8 +83,10 @@ ADVICE = {
     ),
     Outcome.nonfinite_observable: "look at the observable named above",
     Outcome.unbalanced: (
-        "the solver left the flow: tighten rtol, or leave the choice of solver to "
-        "simulate; does the loss have kinks (ReLU) that the problem does not declare?"
+        "either the solver left the flow, or steps at a loose tolerance passed a steep "
+        "stretch and only the energy is off: tighten rtol, which tells; or leave the "
+        "choice of solver to simulate; does the loss have kinks (ReLU) that are not "
+        "declared?"
     ),
     Outcome.ascent: (
         "the velocity is not a descent direction of the loss there: a kink, a "
@@ -96,7 +98,7 @@ ADVICE = {
     ),
     Outcome.stalled: (
         "the flow may be sliding along a kink: declare it (gf.models.TwoLayerReLU, "
-        "problem.KinkedObjective), or loosen rtol to 1e-3"
+        "problem.KinkedObjective), or loosen rtol"
     ),
 }
 

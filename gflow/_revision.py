@@ -28,9 +28,13 @@ from .solvers import (
 # Enough to know h rho to the factor of two that a choice turns on.
 _PRODUCTS, _ACCURACY = 6, 0.5
 _INCREMENT_POWER = 0.4
-# A jump of the velocity is looked for so many steps to either side, and told by a
-# second difference beyond round-off that grows less than this when they double.
-_STEPS_AHEAD, _JUMP, _GROWTH = (2, 4), 1e-4, 2.5
+# How much shorter a solver's first step may be than its predecessor's next.
+_LEAST_CHANGE = 1e-4
+# A jump of the velocity is looked for so many steps to either side.
+_STEPS_AHEAD, _STEPS_WITHIN = (2.0, 4.0), (0.5, 1.0)
+# It is told by a second difference beyond round-off that grows less than fourfold when
+# its length doubles; or by many times, as the jump comes in.
+_JUMP, _GROWTH, _ENTRY = 1e-4, 2.5, 32.0
 
 
 def revised(setting: Setting, t1: float, position: Position) -> Position:
@@ -55,8 +59,9 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
 
     def is_rough() -> bool:
         nonlocal looks
-        looks += Evaluations(1 + 2 * len(_STEPS_AHEAD), 0)
-        return bool(_is_rough(setting, checkpoint))
+        found, taken = _is_rough(setting, checkpoint)
+        looks += Evaluations(taken, 0)
+        return found
 
     probe = Probe(stiffness, is_rough, lambda: _operations(setting, checkpoint))
     choice = Auto().revised(
@@ -146,25 +151,41 @@ def _operations(setting: Setting, checkpoint: Checkpoint) -> float:
     return cost.get("flops", math.inf) / setting.size
 
 
-@eqx.filter_jit
-def _is_rough(setting: Setting, checkpoint: Checkpoint) -> Any:
-    """Whether the velocity jumps within some steps.
+def _is_rough(setting: Setting, checkpoint: Checkpoint) -> tuple[bool, int]:
+    """Whether the velocity jumps within some steps, and the gradients to know it.
 
     The second difference of a smooth field along the way grows fourfold when its
-    length doubles; that of a field that jumps inside does not.
+    length doubles; that of a field that jumps inside does not. Nor does that of a
+    smooth one over a length on which it bends back: within a step it does.
     """
+
+    def bends(steps: tuple[float, float]) -> tuple[float, float, float]:
+        found = _bends(setting, checkpoint, jnp.asarray(steps, setting.rtol.dtype))
+        return tuple(float(x) for x in found)
+
+    speed, short, long = bends(_STEPS_AHEAD)
+    num = 1 + 2 * len(_STEPS_AHEAD)
+    if not (long > _JUMP * speed and long < _GROWTH * short):
+        return False, num
+    _, least, less = bends(_STEPS_WITHIN)
+    jumps = less < _GROWTH * least or less > _ENTRY * least or short > _ENTRY * less
+    return jumps, 2 * num
+
+
+@eqx.filter_jit
+def _bends(setting: Setting, checkpoint: Checkpoint, steps: Any) -> Any:
+    """The norms of the velocity and of its second differences over so many steps."""
     w, field = _field(setting, checkpoint)
     velocity = field(w)
 
-    def bend(steps: int) -> Any:
-        length = steps * checkpoint.controller_state.dt
+    def bend(num: Any) -> Any:
+        length = num * checkpoint.controller_state.dt
         ahead = field(jax.tree.map(lambda x, v: x + length * v, w, velocity))
         behind = field(jax.tree.map(lambda x, v: x - length * v, w, velocity))
         bends = jax.tree.map(lambda a, b, c: a + b - 2 * c, ahead, behind, velocity)
         return trees.norm(bends)
 
-    short, long = (bend(steps) for steps in _STEPS_AHEAD)
-    return (long > _JUMP * trees.norm(velocity)) & (long < _GROWTH * short)
+    return trees.norm(velocity), *jax.lax.map(bend, steps)
 
 
 def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:
@@ -173,7 +194,10 @@ def restarted(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint
         setting, checkpoint.t, jnp.asarray(t1, setting.rtol.dtype), checkpoint.state
     )
     old = checkpoint.controller_state
-    return eqx.tree_at(lambda c: _counts(c.controller_state), fresh, _counts(old))
+    fresh = eqx.tree_at(lambda c: _counts(c.controller_state), fresh, _counts(old))
+    # A first step is guessed from scales alone; what the run has come to bounds it.
+    dt = jnp.clip(fresh.controller_state.dt, _LEAST_CHANGE * old.dt, old.dt)
+    return eqx.tree_at(lambda c: c.controller_state.dt, fresh, dt)
 
 
 def resumed(setting: Setting, checkpoint: Checkpoint, t1: float) -> Checkpoint:

@@ -1,6 +1,7 @@
 """simulate: run a flow from w0 to t1."""
 
 import dataclasses
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,7 @@ _MAX_STEPS = 1_000_000
 # Errors follow the tolerance down to so many units in the last place.
 _FINEST = 10
 _AUTO = Auto()
+_NUMBER = (int, float, np.number, np.ndarray, jax.Array)
 
 
 def simulate(
@@ -69,9 +71,8 @@ def simulate(
     the tolerance of a step, are held to less below rtol 1e-3, so that errors follow
     rtol; through kinks that are not located `Auto` holds to more, and says so.
 
-    A step that ends at a non-finite state, or (along a flow whose loss cannot rise)
-    raises the loss beyond round-off, is rejected whatever its error estimate says. Time
-    and state keep the dtype of w0.
+    A step to a non-finite state, or (where the loss cannot rise) that raises the loss
+    beyond round-off, is rejected whatever its error. Time and state have w0's dtype.
 
     **Arguments:**
 
@@ -91,8 +92,8 @@ def simulate(
         `MaxSteps` (default 1,000,000).
     - `resume`: a trajectory of the same problem, flow, solver, tolerances, clock and
         `save` that stopped short; `t1` and `stops` may be others. After a budget or
-        Ctrl-C going on gives the same bits as never having stopped; after a stop that
-        was located inside a step, the solver begins afresh from there.
+        Ctrl-C it gives the bits of a run that never stopped; after a stop located
+        inside a step, the solver begins afresh from there.
     - `error_estimate`: estimate the global error at each saved time, by running the
         flow a second time at a third of the tolerances.
     - `throw`: raise if the end asked for was not reached.
@@ -238,23 +239,22 @@ def _checked(
     save: Save | None,
 ) -> tuple[Params, Params]:
     """The parameter and other leaves of w0, all inputs found sound."""
-    for name, value, kind in (
-        ("problem", problem, Problem),
-        ("flow", flow, Flow),
-        ("save", save, Save | None),
-    ):
-        check_kind(name, value, kind)
+    check_kind("problem", problem, Problem)
+    check_kind("flow", flow, Flow)
+    check_kind("save", save, Save | None)
     for name, value in (("t1", t1), ("rtol", rtol), ("atol", atol)):
-        if not isinstance(value, (int, float, np.number, np.ndarray, jax.Array)):
+        if not isinstance(value, _NUMBER) or np.ndim(value) > 0:
             raise TypeError(f"{name} must be a number, not {value!r}")
-        if not 0 < value < float("inf"):
+        if not 0 < value <= sys.float_info.max:
             raise ValueError(f"{name} must be > 0 and finite, not {value!r}")
     params, static = problem.split(w0)
+    if trees.size(params) == 0:
+        raise ValueError("w0 has no parameters: its arrays are empty")
     dtype = trees.dtype(params)
-    eps, tiny = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
+    eps, *ends = (float(getattr(jnp.finfo(dtype), x)) for x in ("eps", "tiny", "max"))
     for name, value in (("t1", t1), ("atol", atol)):
-        if value < tiny:
-            raise ValueError(f"{name} {value:g} is below the least number of {dtype}")
+        if not ends[0] <= value <= ends[1]:
+            raise ValueError(f"{name} {value:g} is beyond the numbers of {dtype}")
     if rtol < eps:
         raise ValueError(f"rtol {rtol:g} is below the resolution {eps:.1g} of {dtype}")
     if rtol < _FINEST * eps:

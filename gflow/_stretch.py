@@ -169,16 +169,17 @@ def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, A
     """The checkpoint at t0, and the speed ‖dw/dt‖ there. Cost: two gradients."""
     terms = setting.flow.terms(setting.static)
     solver, pace = setting.reporting_solver, None
-    begin, end = t0, t1
+    begin, length = t0, t1 - t0
     if isinstance(setting.flow, Clocked):
         # Only the length of a step counts in s, so each begins at zero.
         pace = setting.flow.pace(setting.static, state, setting.problem)
-        begin, end = jnp.zeros_like(t0), (t1 - t0) / pace
+        begin, length = jnp.zeros_like(t0), length / pace
     order = solver.error_order(terms)
-    tnext, controller_state = setting.guard(0).init(
-        terms, begin, end, state, None, setting.problem, solver.func, order
+    # From zero, where no first step is too short for the resolution of time.
+    dt, controller_state = setting.guard(0).init(
+        terms, 0 * t0, length, state, None, setting.problem, solver.func, order
     )
-    solver_state = solver.init(terms, begin, tnext, state, setting.problem)
+    solver_state = solver.init(terms, begin, begin + dt, state, setting.problem)
     checkpoint = Checkpoint(t0, state, solver_state, controller_state)
     if pace is not None:
         checkpoint = _with_stride(setting, checkpoint, pace)

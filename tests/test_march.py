@@ -73,6 +73,12 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], Outcome, float]] = {
     "power blow-up": (lambda w: -(w[0] ** 4), Outcome.blow_up, 0.125),
     # w' = eʷ: w = -log(1/e - t).
     "exponential blow-up": (lambda w: -jnp.exp(w[0]), Outcome.blow_up, np.exp(-1)),
+    # w' = 2000 w: w = exp(2000 t), with w² beyond all numbers at half of their log.
+    "exponential growth": (
+        lambda w: -1000 * w[0] ** 2,
+        Outcome.blow_up,
+        0.5 * np.log(np.finfo(float).max / 1000) / 2000,
+    ),
     # w' = -1/(2√w): w^(3/2) = 1 - 3t/4.
     "square root reached": (lambda w: jnp.sqrt(w[0]), Outcome.nonfinite_state, 4 / 3),
     # w' = -1/w in both: w² = 1 - 2t. The speed is beyond bounds as in a blow-up.

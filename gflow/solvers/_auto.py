@@ -17,7 +17,7 @@ from ._filippov import Filippov
 from ._rkc import RKC
 
 # The first look is after so many attempted steps, the next after half as many more.
-_FIRST_LOOK = 16
+_FIRST_LOOK = 8
 # h ρ from which a dear forecast is taken for stiffness. Tsit5's stability interval ends
 # at 3.3; at tight tolerances accuracy holds the step well below that for long, where
 # BDF costs about as much, so that nothing is lost by an early change. RKC, of order 2,
@@ -28,12 +28,12 @@ _STIFF, _STIFF_FOR_RKC = 0.15, 1.5
 _IMPLICIT_GRADIENTS, _IMPLICIT_POWER = 250.0, 0.12
 _GRADIENTS_A_STEP = 6
 # How many times dearer the explicit way must look before it is left. The forecast is
-# crude, and the more so the earlier it is made: 8 at the first look, 2 from 64 steps.
+# crude, and the more so the earlier it is made: 16 at the first look, 2 from 64 steps.
 _MARGIN, _FIRST_MARGIN = 2.0, 128.0
 # Beyond this the number of steps left overflows; it is dear anyway.
 _LARGEST_EXPONENT = 600.0
 # Where h falls faster than this power of t there is a singularity, for every solver.
-_COLLAPSE = -20.0
+_COLLAPSE = -10.0
 # Through kinks that are not declared nothing is gained by a tolerance below this.
 _ROUGH_RTOL = 1e-3
 # Each kink that Filippov meets takes a look at all of them, so that its cost grows like
@@ -49,11 +49,13 @@ _MOST_LOCATED, _MANY_RTOL = 5_000, 1e-4
 # parameters would hold the steps, here to an eighth.
 _MANY_ATOL = 1e-3
 # Where f takes fewer operations a parameter (a dense net on 50 examples), the algebra
-# on 40 recycled vectors takes several times what it saves, as on matrix completion by
+# on the recycled vectors takes several times what it saves, as on matrix completion by
 # three factors, at 240 (P3 in the benchmarks).
 _CHEAP = 300.0
 # A solver that has more than this share of so many attempts rejected does not fit.
 _TRIAL, _FAILING = 24, 0.5
+# Nor does one that would take so many times what BDF takes for a whole flow.
+_CREEPING = 100.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +115,16 @@ class Auto(eqx.Module):
     | forecast dear and h ρ ≥ 0.15 | BDF | stability holds the steps, or soon will |
     | h ρ ≥ 1.5 in float32, by a clock, in a metric that varies | RKC | see below |
     | BDF, f of fewer than 300 operations a parameter | num_ritz=0 | see below |
-    | BDF with half of its steps rejected | RKC | no linear solve that could fail |
+    | BDF or RKC fails or creeps, f jumps within 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
+    | BDF, half of its steps rejected | RKC | no linear solve that could fail |
+    | that RKC creeps | BDF again | it has left what made it fail |
 
     The forecast takes the size of the step as a power of t, fitted between looks: a
     sharpness that falls (cross-entropy) lets the steps grow, one that rises
-    (progressive sharpening) shrinks them. Looks are at 16 attempted steps and whenever
-    half as many more are made. "Dear" is 8 times what BDF takes for a whole flow at
-    the first look, falling to 2 at 64 steps.
+    (progressive sharpening) shrinks them. Looks are at 8 attempted steps and whenever
+    half as many more are made. "Dear" is 16 times what BDF takes for a whole flow at
+    the first look, falling to 2 at 64 steps; a solver creeps that would take 100 times
+    as much.
 
     In float32 the products of Newton's method drown in round-off, and under a clock,
     or in a metric that depends on w, the Jacobian is not symmetric, which BDF's linear
@@ -132,7 +137,7 @@ class Auto(eqx.Module):
     the outcome is then `reached_roughly`. Whether the flow is unique there is not told,
     and along slides the energy comes out too large (`energy_defect`).
 
-    **Cost:** none where the forecast is cheap; else up to twelve gradients a look.
+    **Cost:** none where the forecast is cheap; else up to 17 gradients a look.
     """
 
     def first(self, problem: Problem | None = None, w0: Params = None) -> Choice:
@@ -156,20 +161,18 @@ class Auto(eqx.Module):
         `implicit` says whether BDF can be used.
         """
         next_look = look.num_attempts + look.num_attempts // 2
+        dear = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if not isinstance(choice.solver, diffrax.Tsit5):
-            return self._on_trial(choice, look, next_look)
+            return self._on_trial(choice, look, next_look, dear, implicit, probe)
         again = dataclasses.replace(choice, next_look=next_look, last=look)
         explicit = _GRADIENTS_A_STEP * forecast(choice.last, look)
-        dear = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
         if explicit < max(_MARGIN, _FIRST_MARGIN / look.num_attempts) * dear:
             return again
         if _collapses(choice.last, look):
             return again
         # Differences across a kink look stiff, so kinks are asked for first.
         if probe.is_rough():
-            reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
-            rough = dataclasses.replace(again, least_rtol=_ROUGH_RTOL)
-            return _changed(rough, diffrax.Bosh3(), reason)
+            return _on_kinks(again, look)
         stiffness = probe.stiffness()
         if stiffness >= (_STIFF if implicit else _STIFF_FOR_RKC):
             reason = (
@@ -179,18 +182,38 @@ class Auto(eqx.Module):
             return _changed(again, _stiff_solver(implicit, probe), reason)
         return again
 
-    def _on_trial(self, choice: Choice, look: Look, next_look: int) -> Choice:
-        last = choice.last
+    def _on_trial(
+        self,
+        choice: Choice,
+        look: Look,
+        next_look: int,
+        dear: float,
+        implicit: bool,
+        probe: Probe,
+    ) -> Choice:
+        """Whether a solver for stiff flows serves."""
+        later, last = dataclasses.replace(choice, next_look=next_look), choice.last
         assert last is not None
         attempts = look.num_attempts - last.num_attempts
-        if not isinstance(choice.solver, BDF) or attempts < _TRIAL:
-            return dataclasses.replace(choice, next_look=next_look)
+        if attempts < _TRIAL or choice.least_rtol > 0:
+            return later
+        judged = dataclasses.replace(later, last=look)
         rejected = look.num_rejected - last.num_rejected
-        judged = dataclasses.replace(choice, next_look=next_look, last=look)
-        if rejected <= _FAILING * attempts:
+        is_bdf = isinstance(choice.solver, BDF)
+        fails = is_bdf and rejected > _FAILING * attempts
+        ahead = _GRADIENTS_A_STEP * forecast(last, look)
+        creeps = ahead > _CREEPING * dear
+        if not (fails or creeps):
             return judged
-        reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
-        return _changed(judged, RKC(), reason)
+        if probe.is_rough():
+            return _on_kinks(judged, look)
+        if fails:
+            reason = f"{rejected} of {attempts} steps rejected at t = {look.t:.3g}"
+            return _changed(judged, RKC(), reason)
+        if is_bdf or not implicit:
+            return judged
+        reason = f"{ahead:.2g} gradients ahead at t = {look.t:.3g}"
+        return _changed(judged, _stiff_solver(implicit, probe), reason)
 
 
 def _through(kinks: Kinks, w0: Params) -> Choice:
@@ -205,6 +228,13 @@ def _through(kinks: Kinks, w0: Params) -> Choice:
         least_rtol=_MANY_RTOL,
         least_atol=_MANY_RTOL * _MANY_ATOL * float(trees.largest(w0)),
     )
+
+
+def _on_kinks(choice: Choice, look: Look) -> Choice:
+    """The choice where the field jumps and nothing was declared."""
+    reason = f"kinks that the problem does not declare, met at t = {look.t:.3g}"
+    rough = dataclasses.replace(choice, least_rtol=_ROUGH_RTOL)
+    return _changed(rough, diffrax.Bosh3(), reason)
 
 
 def _stiff_solver(implicit: bool, probe: Probe) -> Any:

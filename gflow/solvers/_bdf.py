@@ -138,6 +138,9 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     def __check_init__(self) -> None:
         if not 1 <= self.max_order <= 5:
             raise ValueError(f"max_order must be 1 to 5, not {self.max_order!r}")
+        for name in ("num_secants", "num_ritz"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, not {getattr(self, name)!r}")
 
     @property
     def root_find_max_steps(self) -> int:
@@ -268,7 +271,8 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             errors, order, self.max_order, num_points, age, cut, solved
         )
         changes = (next_order != order) | (factor > 1)
-        wanted = jnp.where(cut, state.wanted, factor * h)
+        # What is cut to end in time goes on with what was wanted, unless it fails.
+        wanted = jnp.where(cut & (factor > 1), state.wanted, factor * h)
         after = BDFState(
             history=past,
             order=next_order,

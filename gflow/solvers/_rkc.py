@@ -76,6 +76,10 @@ class RKC(StabilizedSolver):
 
     extrapolates: ClassVar[bool] = False
 
+    def __check_init__(self) -> None:
+        if self.max_stages < 2:
+            raise ValueError(f"max_stages must be at least 2, not {self.max_stages!r}")
+
     def order(self, terms: Any) -> int:
         """Two."""
         del terms

@@ -214,7 +214,9 @@ def _checked_look(stop: LocatedStop, t: Any, w: Params, problem: Problem) -> Any
 def check_kind(name: str, value: Any, kind: Any) -> None:
     """Raise `TypeError` unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
-        wanted = getattr(kind, "__name__", str(kind))
+        kinds = getattr(kind, "__args__", (kind,))
+        names = (k.__name__ for k in kinds if k is not type(None))
+        wanted = " or ".join(names) + (" or None" if len(kinds) > 1 else "")
         given = (
             f"the class {value.__name__}" if isinstance(value, type) else repr(value)
         )
