@@ -12,9 +12,21 @@ from _solvers import SOLVERS
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-# Own solvers stand out; a color for each solver, a line style for each family.
+# Own solvers stand out by their width, each family has a line style, and variants of a
+# method share its color and differ in their markers. Told apart without red and green.
 _STYLES = {"own": "-", "explicit": "--", "dense": ":", "cvode": "-.", "fixed": ":"}
-_MARKERS = {"own": "o", "explicit": "s", "dense": "^", "cvode": "D", "fixed": "x"}
+_COLORS = {
+    "Auto": "black",
+    "BDF": "#0072B2",
+    "RKC": "#009E73",
+    "ROCK4": "#56B4E9",
+    "Tsit5": "#D55E00",
+    "Dopri8": "#E69F00",
+    "CVODE": "#CC79A7",
+    "Euler": "#B0A000",
+    "RK4": "#B0A000",
+}
+_OTHERS, _MARKERS = "#777777", "o^vsDPX*"
 _FLOOR, _CEILING = 1e-11, 2.0
 
 
@@ -38,7 +50,7 @@ def _figure(records: Sequence[Record], measure: str, label: str) -> Any:
     rows = -(-len(problems) // 2)
     figure, axes = plt.subplots(rows, 2, figsize=(12, 4 * rows), squeeze=False)
     present = [name for name in SOLVERS if any(r.solver == name for r in records)]
-    colors = dict(zip(SOLVERS, plt.get_cmap("tab20")(range(20)), strict=False))
+    looks = _looks(present)
     handles: dict[str, Any] = {}
     for ax, problem in zip(axes.flat, problems, strict=False):
         for solver in present:
@@ -46,16 +58,8 @@ def _figure(records: Sequence[Record], measure: str, label: str) -> Any:
             curve = _curve(chosen, measure)
             if not curve:
                 continue
-            kind = SOLVERS[solver].family
-            (handles[solver],) = ax.loglog(
-                *zip(*curve, strict=True),
-                _STYLES[kind],
-                marker=_MARKERS[kind],
-                color=colors[solver],
-                linewidth=2.5 if kind == "own" else 1.2,
-                markersize=5,
-                label=solver,
-            )
+            xs, ys = zip(*curve, strict=True)
+            (handles[solver],) = ax.loglog(xs, ys, label=solver, **looks[solver])
         ax.set_title(problem)
         ax.set_xlim(_CEILING, _FLOOR)
         ax.set_xlabel("relative error at t1")
@@ -63,11 +67,35 @@ def _figure(records: Sequence[Record], measure: str, label: str) -> Any:
         ax.grid(alpha=0.3)
     for ax in list(axes.flat)[len(problems) :]:
         ax.axis("off")
-    figure.legend(
-        handles.values(), handles, loc="upper center", ncols=5, bbox_to_anchor=(0.5, 0)
-    )
     figure.tight_layout()
+    free = len(problems) % 2 == 1
+    where = axes.flat[-1].get_position() if free else (0.5, 0)
+    figure.legend(
+        handles.values(),
+        handles,
+        loc="center" if free else "upper center",
+        bbox_to_anchor=where,
+        ncols=2 if free else 5,
+    )
     return figure
+
+
+def _looks(solvers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Line properties of each solver."""
+    looks: dict[str, dict[str, Any]] = {}
+    used: dict[str, int] = {}
+    for solver in solvers:
+        kind = SOLVERS[solver].family
+        color = _COLORS.get(solver.replace(",", "").split()[0], _OTHERS)
+        used[color] = used.get(color, -1) + 1
+        looks[solver] = {
+            "linestyle": _STYLES[kind],
+            "marker": _MARKERS[used[color] % len(_MARKERS)],
+            "color": color,
+            "linewidth": 2.5 if kind == "own" else 1.2,
+            "markersize": 6,
+        }
+    return looks
 
 
 def _curve(records: Sequence[Record], measure: str) -> list[tuple[float, float]]:

@@ -2,7 +2,9 @@
 
     python benchmarks/scaling.py                    minutes to an hour
     python benchmarks/scaling.py --small            a smoke run, not kept
-    python benchmarks/scaling.py --solvers BDF RKC
+    python benchmarks/scaling.py --solvers BDF RKC --kinds stiffness
+
+What is not measured anew stays in the table.
 
 Stiffness: least squares of condition number ρT with the horizon T = ρT, so that the
 slowest mode has just begun to move at the end; an exponent is fitted. Dimension: tanh
@@ -27,6 +29,7 @@ from _solvers import SOLVERS, available
 from _table import aligned, conditions, fill
 
 _HERE = Path(__file__).parent
+_RESULTS = _HERE / "results" / "scaling.json"
 _RTOL = 1e-5
 _MEGA = 2**20
 
@@ -147,6 +150,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     default = ["Auto", "BDF", "RKC", "ROCK4", "Tsit5"]
     parser.add_argument("--solvers", nargs="+", choices=list(SOLVERS), default=default)
+    kinds = ["stiffness", "dimension"]
+    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--small", action="store_true", help="short; writes nothing")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds a run")
     asked: Any = parser.parse_args(argv)
@@ -154,29 +159,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     stiff = (1e2, 1e3) if asked.small else (1e2, 1e3, 1e4, 1e5, 1e6)
     # Two hidden layers of these widths make 1e3, 1e4, 1e5 and 1e6 parameters.
     widths = (6, 12) if asked.small else (12, 70, 280, 963)
+    ways: dict[str, tuple[Any, Sequence[float]]] = {
+        "stiffness": (stiffness, stiff),
+        "dimension": (apart, widths),
+    }
     points: list[Point] = []
-    for solver in filter(available, asked.solvers):
-        for point in itertools.chain(
-            (stiffness(solver, rho_t, asked.limit) for rho_t in stiff),
-            (apart(solver, width, asked.limit) for width in widths),
-        ):
-            points.append(point)
-            print(" ".join(_cells(point)), flush=True)
+    for kind, solver in itertools.product(
+        asked.kinds, filter(available, asked.solvers)
+    ):
+        measure, sizes = ways[kind]
+        for size in sizes:
+            points.append(measure(solver, size, asked.limit))
+            print(" ".join(_cells(points[-1])), flush=True)
             if not asked.small:
                 keep(points)
     print(text(points))
 
 
 def keep(points: Sequence[Point]) -> None:
-    """What was measured so far, as json and as the table in the README."""
+    """What was measured, now and before, as json and as the table in the README."""
+    old = json.loads(_RESULTS.read_text(encoding="utf-8")) if _RESULTS.exists() else {}
+    fresh = {(p.kind, p.solver) for p in points}
+    before = [Point(**p) for p in old.get("points", ())]
+    kept = [p for p in before if (p.kind, p.solver) not in fresh] + list(points)
+    kept.sort(key=lambda p: (p.kind == "dimension", list(SOLVERS).index(p.solver)))
     record = {
         "conditions": conditions(),
         "rtol": _RTOL,
-        "points": [dataclasses.asdict(point) for point in points],
+        "points": [dataclasses.asdict(point) for point in kept],
     }
-    path = _HERE / "results" / "scaling.json"
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    fill(_HERE / "README.md", text(points), "scaling")
+    _RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    fill(_HERE / "README.md", text(kept), "scaling")
 
 
 if __name__ == "__main__":

@@ -159,9 +159,9 @@ def _is_rough(setting: Setting, checkpoint: Checkpoint) -> tuple[bool, int]:
     smooth one over a length on which it bends back: within a step it does.
     """
 
-    def bends(steps: tuple[float, float]) -> tuple[float, float, float]:
+    def bends(steps: tuple[float, float]) -> Any:
         found = _bends(setting, checkpoint, jnp.asarray(steps, setting.rtol.dtype))
-        return tuple(float(x) for x in found)
+        return map(float, found)
 
     speed, short, long = bends(_STEPS_AHEAD)
     num = 1 + 2 * len(_STEPS_AHEAD)
