@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from _records import Record, cost_at, median, points
+from _records import REACHED, Record, cost_at, median, points
 from _solvers import SOLVERS
 
 TARGETS = (1e-3, 1e-5, 1e-8)
@@ -142,6 +142,24 @@ def wrong(records: Sequence[Record]) -> list[Record]:
     ]
 
 
+def honesty(records: Sequence[Record], solver: str) -> list[str]:
+    """How errors of successful runs follow the tolerance, and how many are none."""
+    runs = [r for r in records if r.solver == solver]
+    shares = [r.error / r.knob for r in runs if r.status == "ok" and r.error]
+    if not shares:
+        return []
+    lines = [
+        f"{len(shares)} successes of {solver}, errors {min(shares):.2g} to "
+        f"{max(shares):.3g} times rtol"
+    ]
+    for knob in sorted({r.knob for r in runs}, reverse=True):
+        at = [r for r in runs if r.knob == knob]
+        failed = sum(r.status not in REACHED for r in at)
+        if failed:
+            lines.append(f"  no success at rtol {knob:g}: {failed} of {len(at)}")
+    return lines
+
+
 def slow_to_compile(records: Sequence[Record]) -> list[Record]:
     """The slowest compilation of each own solver that takes above 8 s."""
     worst: dict[str, Record] = {}
@@ -168,6 +186,7 @@ def summary(records: Sequence[Record]) -> str:
         ]
         missing = sum(claim.ratio is None for claim in found)
         lines += [f"  not measured: {missing}"] if missing else []
+    lines += honesty(records, "Auto")
     lines.append(f"success claimed with error above {_WRONG:g} x rtol:")
     lines += [
         f"  {r.solver} on {r.problem}, seed {r.seed}, rtol {r.knob:g}: {r.error}"

@@ -22,7 +22,6 @@ main: Any = importlib.import_module("work_precision")
 problems: Any = importlib.import_module("_problems")
 records: Any = importlib.import_module("_records")
 references: Any = importlib.import_module("_references")
-scaling: Any = importlib.import_module("scaling")
 solvers: Any = importlib.import_module("_solvers")
 
 
@@ -134,6 +133,21 @@ def test_claims_are_over_the_seeds_that_both_sides_have():
             for r in runs
         ]
     )
+
+
+def test_runs_that_claim_no_success_are_counted():
+    """Errors of 2 and 0.5 rtol; one of two runs at 1e-1."""
+    runs = [
+        record(solver="Auto", knob=0.1, error=0.2),
+        record(solver="Auto", knob=0.1, status="unbalanced", error=None),
+        record(solver="Auto", knob=1e-2, error=5e-3),
+        record(solver="Auto", knob=1e-2, status="qualified", error=1.0),
+        record(solver="BDF", knob=0.1, status="unbalanced", error=None),
+    ]
+    told = acceptance.honesty(runs, "Auto")
+    assert "2 successes of Auto, errors 0.5 to 2 times rtol" in told[0]
+    assert told[1:] == ["  no success at rtol 0.1: 1 of 2"]
+    assert acceptance.honesty(runs, "RKC") == []
 
 
 def test_success_with_a_large_error_is_found():
@@ -287,15 +301,3 @@ def test_ladder_of_two_solvers_is_measured_resumed_and_shown(
     assert "not measured" in text
     drawn = figures.draw(found, tmp_path, "figure")
     assert all(file.stat().st_size > 10_000 for file in drawn)
-
-
-def test_exponent_is_the_slope_of_a_power_law():
-    """cost = size^0.4 has exponent 0.4; failed runs have no part in it."""
-    point = scaling.Point("stiffness", "BDF", 1e2, 1, 1, "ok", None, None)
-    points = [
-        dataclasses.replace(point, size=s, cost=round(1e4 * s**0.4))
-        for s in (1e2, 1e4, 1e6)
-    ]
-    failed = dataclasses.replace(point, size=1e8, cost=1, status="too slow")
-    assert scaling.exponent([*points, failed]) == pytest.approx(0.4, abs=1e-4)
-    assert scaling.exponent([failed]) is None
