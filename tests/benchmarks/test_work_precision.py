@@ -11,8 +11,7 @@ import diffrax
 import numpy as np
 import pytest
 
-_FOLDER = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(_FOLDER))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 acceptance: Any = importlib.import_module("_acceptance")
 bare: Any = importlib.import_module("_bare")
 figures: Any = importlib.import_module("_figures")
@@ -142,12 +141,10 @@ def test_runs_that_claim_no_success_are_counted():
         record(solver="Auto", knob=0.1, status="unbalanced", error=None),
         record(solver="Auto", knob=1e-2, error=5e-3),
         record(solver="Auto", knob=1e-2, status="qualified", error=1.0),
-        record(solver="BDF", knob=0.1, status="unbalanced", error=None),
     ]
-    told = acceptance.honesty(runs, "Auto")
-    assert "2 successes of Auto, errors 0.5 to 2 times rtol" in told[0]
-    assert told[1:] == ["  no success at rtol 0.1: 1 of 2"]
-    assert acceptance.honesty(runs, "RKC") == []
+    first, last = acceptance.honesty(runs, "Auto")
+    assert first == "2 successes of Auto, errors 0.5 to 2 times rtol"
+    assert last == "  no success at rtol 0.1: 1 of 2"
 
 
 def test_success_with_a_large_error_is_found():
