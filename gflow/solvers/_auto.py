@@ -18,18 +18,20 @@ from ._rkc import RKC
 
 # The first look is after so many attempted steps, the next after half as many more.
 _FIRST_LOOK = 8
-# h ρ from which a dear forecast is taken for stiffness. Tsit5's stability interval ends
-# at 3.3; at tight tolerances accuracy holds the step well below that for long, where
-# BDF costs about as much, so that nothing is lost by an early change. RKC, of order 2,
-# costs more there: it has to wait until stability does hold the step.
-_STIFF, _STIFF_FOR_RKC = 0.15, 1.5
-# What BDF takes for a whole stiff flow: so many gradients at rtol 1, growing with this
-# power of 1/rtol. Measured on five problems of 400 to 18,000 parameters.
-_IMPLICIT_GRADIENTS, _IMPLICIT_POWER = 250.0, 0.12
+# h ρ from which a dear forecast is taken for stiffness, and from which stability holds
+# the step: Tsit5's interval ends at 3.3. At tight tolerances accuracy holds it well
+# below that for long, where BDF costs about as much, so that nothing is lost by an
+# early change. RKC, of order 2, costs more there and has to wait.
+_STIFF, _HELD = 0.15, 1.5
+# What a whole stiff flow takes by BDF, and by RKC: so many gradients at rtol 1, growing
+# with this power of 1/rtol. Measured on five problems of 400 to 18,000 parameters, and
+# on least squares of condition number 1e2 to 1e4.
+_BY_BDF, _BY_RKC = (250.0, 0.12), (30.0, 0.4)
 _GRADIENTS_A_STEP = 6
-# How many times dearer the explicit way must look before it is left. The forecast is
-# crude, and the more so the earlier it is made: 16 at the first look, 2 from 64 steps.
-_MARGIN, _FIRST_MARGIN = 2.0, 128.0
+# The explicit way is left where it looks dearer than that. The forecast is crude, and
+# the more so the earlier it is made: after n attempts it must be so many over n times
+# dearer, and fewer where stability holds the step, which then grows no more.
+_CRUDE, _CRUDE_IF_HELD = 128.0, 40.0
 # Beyond this the number of steps left overflows; it is dear anyway.
 _LARGEST_EXPONENT = 600.0
 # Where h falls faster than this power of t there is a singularity, for every solver.
@@ -122,9 +124,10 @@ class Auto(eqx.Module):
     The forecast takes the size of the step as a power of t, fitted between looks: a
     sharpness that falls (cross-entropy) lets the steps grow, one that rises
     (progressive sharpening) shrinks them. Looks are at 8 attempted steps and whenever
-    half as many more are made. "Dear" is 16 times what BDF takes for a whole flow at
-    the first look, falling to 2 at 64 steps; a solver creeps that would take 100 times
-    as much.
+    half as many more are made. "Dear" is at the first look 16 times what BDF (or RKC)
+    takes for a whole flow, or 5 times where stability holds the step (h ρ ≥ 1.5),
+    falling to once at 128 or 40 steps. A solver creeps that would take 100 times as
+    much.
 
     In float32 the products of Newton's method drown in round-off, and under a clock,
     or in a metric that depends on w, the Jacobian is not symmetric, which BDF's linear
@@ -161,20 +164,24 @@ class Auto(eqx.Module):
         `implicit` says whether BDF can be used.
         """
         next_look = look.num_attempts + look.num_attempts // 2
-        dear = _IMPLICIT_GRADIENTS * rtol**-_IMPLICIT_POWER
+        gradients, power = _BY_BDF if implicit else _BY_RKC
+        dear = gradients * rtol**-power
         if not isinstance(choice.solver, diffrax.Tsit5):
             return self._on_trial(choice, look, next_look, dear, implicit, probe)
         again = dataclasses.replace(choice, next_look=next_look, last=look)
         explicit = _GRADIENTS_A_STEP * forecast(choice.last, look)
-        if explicit < max(_MARGIN, _FIRST_MARGIN / look.num_attempts) * dear:
-            return again
-        if _collapses(choice.last, look):
+
+        def looks_dear(crude: float) -> bool:
+            return explicit > max(1.0, crude / look.num_attempts) * dear
+
+        if not looks_dear(_CRUDE_IF_HELD) or _collapses(choice.last, look):
             return again
         # Differences across a kink look stiff, so kinks are asked for first.
         if probe.is_rough():
             return _on_kinks(again, look)
         stiffness = probe.stiffness()
-        if stiffness >= (_STIFF if implicit else _STIFF_FOR_RKC):
+        is_held = stiffness >= _HELD
+        if is_held or (implicit and stiffness >= _STIFF and looks_dear(_CRUDE)):
             reason = (
                 f"stiff from t = {look.t:.3g} (h rho = {stiffness:.2g}, "
                 f"{explicit:.2g} gradients ahead)"
