@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from . import _trees as trees
 from ._position import Position
@@ -115,15 +116,8 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
         return jax.tree.map(lambda a, b: (a - b) / share, there, velocity)
 
     # Where stability holds the steps the velocity has lost its stiff components.
-    leaves, tree = jax.tree.flatten(w)
-    keys = jax.random.split(jax.random.key(0), len(leaves))
-    noise = jax.tree.unflatten(
-        tree,
-        [
-            jax.random.normal(key, x.shape, x.dtype)
-            for key, x in zip(keys, leaves, strict=True)
-        ],
-    )
+    flat, unravel = ravel_pytree(w)
+    noise = unravel(jax.random.normal(jax.random.key(0), flat.shape, flat.dtype))
     begin = jax.tree.map(
         lambda v, z: v / trees.norm(velocity) + z / trees.norm(noise), velocity, noise
     )

@@ -16,7 +16,7 @@ from . import _trees as trees
 from ._march import March
 from ._position import Position
 from ._stretch import Setting
-from ._types import Invariants, Observables, Params
+from ._types import Invariants, Observables, Params, Scalar
 from .flows import Clock, Flow, clocked
 from .problem import Problem
 from .solvers import BDF, Auto, Filippov, choose, has_symmetric_derivative
@@ -163,9 +163,7 @@ def _check_solver(
             "BDF needs a metric that does not depend on w: leave solver out, or use RKC"
         )
     if isinstance(solver, Filippov) and (clock is not None or problem.kinks is None):
-        raise ValueError(
-            "Filippov needs a problem that declares its kinks, and no clock"
-        )
+        raise ValueError("Filippov: for a problem that declares its kinks, no clock")
 
 
 def _with_error(run: Trajectory) -> Trajectory:
@@ -210,6 +208,7 @@ def _setting(
 ) -> Setting:
     dtype = trees.dtype(params)
     w0 = eqx.combine(params, static)
+    loss_scale, largest = _scales(problem, w0)
     return Setting(
         problem=problem,
         flow=flow,
@@ -217,16 +216,17 @@ def _setting(
         solver=solver,
         rtol=jnp.asarray(rtol, dtype),
         atol=jnp.asarray(atol, dtype),
-        loss_scale=jnp.abs(jnp.asarray(_loss(problem, w0), dtype)),
+        loss_scale=loss_scale,
         size=trees.size(params),
-        largest=trees.largest(params),
+        largest=largest,
         watch=Watch(stops, jnp.zeros((), dtype), w0, problem),
     )
 
 
 @eqx.filter_jit
-def _loss(problem: Problem, w: Params) -> Any:
-    return problem.loss(w)
+def _scales(problem: Problem, w: Params) -> tuple[Scalar, Scalar]:
+    """The sizes of the loss and of the largest parameter."""
+    return jnp.abs(problem.loss(w)).astype(trees.dtype(w)), trees.largest(w)
 
 
 def _checked(

@@ -97,6 +97,8 @@ def spectral_radius(
         values, _, residuals = pairs
         modulus = jnp.abs(values)
         reach = jnp.max(jnp.where(krylov.filled, modulus + residuals, 0))
+        if isinstance(overlap, float) and overlap == 0.0:
+            return jnp.max(modulus), reach
         hidden = jnp.maximum(
             _hidden(krylov, values, overlap), _hidden(krylov, -values, overlap)
         )

@@ -75,7 +75,7 @@ class Problem(eqx.Module):
         not finite.
         """
         dynamic, static = trees.split(w)
-        if not bool(trees.all_finite(dynamic)):
+        if not eqx.filter_jit(trees.all_finite)(dynamic):
             raise ValueError("w0 holds a number that is not finite")
         if self.metric is not None:
             self.metric.check(dynamic)

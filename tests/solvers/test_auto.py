@@ -205,14 +205,6 @@ def test_what_is_dear_falls_with_what_is_known(
     assert isinstance(chosen, expected)
 
 
-def test_a_mildly_stiff_flow_is_not_left_to_tsit5() -> None:
-    """Sharpness times horizon is 1,000: 340 steps by Tsit5, 2,000 gradients."""
-    problem = gf.Objective(_Quadratic(jnp.geomspace(1e-3, 1.0, 12)))
-    run = gf.simulate(problem, gf.GradientFlow(), jnp.ones(12), 1e3, rtol=1e-5)
-    assert run.plan.solver == "Tsit5, then BDF"
-    assert run.stats["num_gradients"] + 2 * run.stats["num_hvps"] < 1_000
-
-
 @pytest.mark.parametrize(("rejected", "expected"), [(60, RKC), (10, BDF)])
 def test_an_implicit_solver_that_fails_is_left(rejected: int, expected: type) -> None:
     """More than half of 100 steps rejected."""
