@@ -121,3 +121,10 @@ def median(costs: Sequence[float | None]) -> float | None:
     if math.isinf(middle):
         return None
     return statistics.median(math.inf if c is None else c for c in costs)
+
+
+def compiling(records: Sequence[Record]) -> float | None:
+    """The median over seeds of the seconds to compile; None if none are known."""
+    seconds = {r.seed: r.compile_seconds for r in records}
+    known = [s for s in seconds.values() if s is not None]
+    return statistics.median(known) if known else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from _acceptance import OWN, TARGETS, claims, price, summary
 from _figures import draw
-from _records import Record
+from _records import Record, compiling
 from _solvers import SOLVERS
 from _table import aligned, conditions, fill
 
@@ -28,13 +28,12 @@ def costs(records: Sequence[Record]) -> str:
 
 def _row(chosen: Sequence[Record], problem: str, solver: str) -> list[str]:
     prices = [price(chosen, problem, [solver], target) for target in TARGETS]
-    compiling = [r.compile_seconds for r in chosen if r.compile_seconds is not None]
     return [
         problem,
         solver,
         *(_shown(p.cost, ",.0f") for p in prices),
         *(_shown(p.seconds, ".2g") for p in prices),
-        _shown(max(compiling, default=None), ".1f"),
+        _shown(compiling(chosen), ".1f"),
         str(len({r.seed for r in chosen})),
     ]
 

@@ -163,7 +163,7 @@ def _check_solver(
             "BDF needs a metric that does not depend on w: leave solver out, or use RKC"
         )
     if isinstance(solver, Filippov) and (clock is not None or problem.kinks is None):
-        raise ValueError("Filippov: for a problem that declares its kinks, no clock")
+        raise ValueError("Filippov needs a problem that declares its kinks, no clock")
 
 
 def _with_error(run: Trajectory) -> Trajectory:

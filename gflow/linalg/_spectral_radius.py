@@ -97,6 +97,7 @@ def spectral_radius(
         values, _, residuals = pairs
         modulus = jnp.abs(values)
         reach = jnp.max(jnp.where(krylov.filled, modulus + residuals, 0))
+        # Known before tracing: a root that would be compiled for nothing.
         if isinstance(overlap, float) and overlap == 0.0:
             return jnp.max(modulus), reach
         hidden = jnp.maximum(

@@ -23,15 +23,16 @@ _FIRST_LOOK = 8
 # below that for long, where BDF costs about as much, so that nothing is lost by an
 # early change. RKC, of order 2, costs more there and has to wait.
 _STIFF, _HELD = 0.15, 1.5
-# What a whole stiff flow takes by BDF, and by RKC: so many gradients at rtol 1, growing
-# with this power of 1/rtol. Measured on five problems of 400 to 18,000 parameters, and
-# on least squares of condition number 1e2 to 1e4.
-_BY_BDF, _BY_RKC = (250.0, 0.12), (30.0, 0.4)
+# What BDF takes for a whole stiff flow: so many gradients at rtol 1, growing with this
+# power of 1/rtol; and what RKC, of order 2, takes beyond it. Medians of five problems
+# of 400 to 18,000 parameters, which RKC exceeds up to threefold; mild flows take less.
+_BY_BDF, _MORE_BY_RKC = (250.0, 0.12), (30.0, 0.4)
 _GRADIENTS_A_STEP = 6
 # The explicit way is left where it looks dearer than that. The forecast is crude, and
-# the more so the earlier it is made: after n attempts it must be so many over n times
-# dearer, and fewer where stability holds the step, which then grows no more.
-_CRUDE, _CRUDE_IF_HELD = 128.0, 40.0
+# the more so the earlier it is made: after n attempts it must look so many over n times
+# as dear, if that is more. On a net that does not become stiff, forecasts came near to
+# the first number as long as accuracy held the step, and nowhere near the second later.
+_MARGIN, _MARGIN_IF_HELD = 128.0, 40.0
 # Beyond this the number of steps left overflows; it is dear anyway.
 _LARGEST_EXPONENT = 600.0
 # Where h falls faster than this power of t there is a singularity, for every solver.
@@ -56,7 +57,7 @@ _MANY_ATOL = 1e-3
 _CHEAP = 300.0
 # A solver that has more than this share of so many attempts rejected does not fit.
 _TRIAL, _FAILING = 24, 0.5
-# Nor does one that would take so many times what BDF takes for a whole flow.
+# Nor does one that would take so many times what is dear for a whole flow.
 _CREEPING = 100.0
 
 
@@ -124,10 +125,10 @@ class Auto(eqx.Module):
     The forecast takes the size of the step as a power of t, fitted between looks: a
     sharpness that falls (cross-entropy) lets the steps grow, one that rises
     (progressive sharpening) shrinks them. Looks are at 8 attempted steps and whenever
-    half as many more are made. "Dear" is at the first look 16 times what BDF (or RKC)
-    takes for a whole flow, or 5 times where stability holds the step (h ρ ≥ 1.5),
-    falling to once at 128 or 40 steps. A solver creeps that would take 100 times as
-    much.
+    half as many more are made. "Dear" is at the first look 16 times what the solver
+    for stiff flows takes for a whole one, falling to once at 128 steps; where stability
+    holds the step (h ρ ≥ 1.5) it is 5 times, falling to once at 40. A solver creeps
+    that would take 100 times as much.
 
     In float32 the products of Newton's method drown in round-off, and under a clock,
     or in a metric that depends on w, the Jacobian is not symmetric, which BDF's linear
@@ -140,7 +141,8 @@ class Auto(eqx.Module):
     the outcome is then `reached_roughly`. Whether the flow is unique there is not told,
     and along slides the energy comes out too large (`energy_defect`).
 
-    **Cost:** none where the forecast is cheap; else up to 17 gradients a look.
+    **Cost:** none where the forecast is cheap; else up to 17 gradients a look, and the
+    first time some two seconds to compile it.
     """
 
     def first(self, problem: Problem | None = None, w0: Params = None) -> Choice:
@@ -164,24 +166,25 @@ class Auto(eqx.Module):
         `implicit` says whether BDF can be used.
         """
         next_look = look.num_attempts + look.num_attempts // 2
-        gradients, power = _BY_BDF if implicit else _BY_RKC
-        dear = gradients * rtol**-power
+        dear = _price(_BY_BDF, rtol)
+        if not implicit:
+            dear += _price(_MORE_BY_RKC, rtol)
         if not isinstance(choice.solver, diffrax.Tsit5):
             return self._on_trial(choice, look, next_look, dear, implicit, probe)
         again = dataclasses.replace(choice, next_look=next_look, last=look)
         explicit = _GRADIENTS_A_STEP * forecast(choice.last, look)
 
-        def looks_dear(crude: float) -> bool:
-            return explicit > max(1.0, crude / look.num_attempts) * dear
+        def looks_dear(margin: float) -> bool:
+            return explicit > max(1.0, margin / look.num_attempts) * dear
 
-        if not looks_dear(_CRUDE_IF_HELD) or _collapses(choice.last, look):
+        if not looks_dear(_MARGIN_IF_HELD) or _collapses(choice.last, look):
             return again
         # Differences across a kink look stiff, so kinks are asked for first.
         if probe.is_rough():
-            return _on_kinks(again, look)
+            return _on_kinks(again, look) if looks_dear(_MARGIN) else again
         stiffness = probe.stiffness()
         is_held = stiffness >= _HELD
-        if is_held or (implicit and stiffness >= _STIFF and looks_dear(_CRUDE)):
+        if is_held or (implicit and stiffness >= _STIFF and looks_dear(_MARGIN)):
             reason = (
                 f"stiff from t = {look.t:.3g} (h rho = {stiffness:.2g}, "
                 f"{explicit:.2g} gradients ahead)"
@@ -221,6 +224,11 @@ class Auto(eqx.Module):
             return judged
         reason = f"{ahead:.2g} gradients ahead at t = {look.t:.3g}"
         return _changed(judged, _stiff_solver(implicit, probe), reason)
+
+
+def _price(price: tuple[float, float], rtol: float) -> float:
+    gradients, power = price
+    return gradients * rtol**-power
 
 
 def _through(kinks: Kinks, w0: Params) -> Choice:

@@ -1,6 +1,5 @@
-"""The automatic choice of solver: the table in its docstring, line by line."""
+"""The automatic choice of solver, in runs."""
 
-import math
 from typing import Any, ClassVar
 
 import diffrax
@@ -12,9 +11,7 @@ import pytest
 from closed_forms import closed_form, same_bits
 
 import gflow as gf
-from gflow.solvers import BDF, RKC, Auto, Choice, Filippov, Look, Probe
-from gflow.solvers._auto import forecast
-from gflow.trajectory import Plan
+from gflow.solvers import BDF, Filippov
 
 
 class _Quadratic(eqx.Module):
@@ -94,6 +91,13 @@ def test_float32_goes_to_a_solver_without_linear_solves() -> None:
     assert _error(run) < 0.1
 
 
+def test_a_clock_goes_to_a_solver_without_linear_solves() -> None:
+    """Under it the derivative of the field is not symmetric."""
+    run = _stiff(rtol=1e-3, clock=gf.ArcLength())
+    assert run.plan.solver == "Tsit5, then RKC"
+    assert _error(run) < 0.1
+
+
 def test_stiff_components_that_have_died_down_are_found() -> None:
     """The velocity is all slow where stability holds the steps."""
     a = jnp.logspace(0, 3, 30)
@@ -132,117 +136,6 @@ def test_a_polynomial_has_no_kinks(seed: int) -> None:
     assert run.result is gf.Outcome.reached_end
 
 
-def _choice(solver: Any) -> Choice:
-    last = Look(t=1.0, t1=100.0, h=0.1, num_attempts=16, num_rejected=0)
-    return Choice(solver, Plan("first", "because"), 32, last)
-
-
-def _probe(stiffness: float, rough: bool = False, operations: float = 1e4) -> Probe:
-    return Probe(lambda: stiffness, lambda: rough, lambda: operations)
-
-
-def _no_probe() -> Probe:
-    def never() -> Any:
-        raise AssertionError("a look that should have cost nothing")
-
-    return Probe(never, never, never)
-
-
-def _revised(solver: Any, look: Look, probe: Probe, implicit: bool = True) -> Choice:
-    return Auto().revised(
-        _choice(solver), look, rtol=1e-3, implicit=implicit, probe=probe
-    )
-
-
-_DEAR = Look(t=2.0, t1=1e6, h=0.1, num_attempts=64, num_rejected=0)
-
-
-@pytest.mark.parametrize(
-    ("probe", "implicit", "expected"),
-    [
-        (_probe(3.0), True, BDF),
-        (_probe(3.0), False, RKC),
-        (_probe(0.1, True), True, diffrax.Bosh3),
-        (_probe(0.1, False), True, diffrax.Tsit5),
-    ],
-)
-def test_a_dear_forecast_is_looked_into(
-    probe: Probe, implicit: bool, expected: type
-) -> None:
-    """Rough: kinks; held by stability: stiff; neither: it stays."""
-    choice = _revised(diffrax.Tsit5(), _DEAR, probe, implicit)
-    assert isinstance(choice.solver, expected)
-    assert (choice.least_rtol > 0) == (expected is diffrax.Bosh3)
-    assert choice.next_look == 96
-
-
-@pytest.mark.parametrize(("operations", "recycles"), [(1e4, True), (100.0, False)])
-def test_recycling_is_for_dear_gradients(operations: float, recycles: bool) -> None:
-    """A gradient in 100 operations a parameter is cheaper than what recycling takes."""
-    chosen = _revised(diffrax.Tsit5(), _DEAR, _probe(3.0, False, operations)).solver
-    assert isinstance(chosen, BDF)
-    assert (chosen.num_ritz > 0) == recycles
-
-
-def test_a_cheap_forecast_is_not_looked_into() -> None:
-    """h grows with t: 20 log(50) = 78 steps are left."""
-    look = Look(t=2.0, t1=100.0, h=0.2, num_attempts=64, num_rejected=0)
-    assert isinstance(
-        _revised(diffrax.Tsit5(), look, _no_probe()).solver, diffrax.Tsit5
-    )
-
-
-@pytest.mark.parametrize(
-    ("attempts", "stiffness", "expected"),
-    [(24, 3.0, BDF), (24, 0.5, diffrax.Tsit5), (128, 0.5, BDF)],
-)
-def test_what_is_dear_falls_with_what_is_known(
-    attempts: int, stiffness: float, expected: type
-) -> None:
-    """3,000 gradients ahead, 5.2 times what BDF takes: less than 128/24 times."""
-    look = Look(t=2.0, t1=52.0, h=0.1, num_attempts=attempts, num_rejected=0)
-    chosen = _revised(diffrax.Tsit5(), look, _probe(stiffness)).solver
-    assert isinstance(chosen, expected)
-
-
-@pytest.mark.parametrize(("rejected", "expected"), [(60, RKC), (10, BDF)])
-def test_an_implicit_solver_that_fails_is_left(rejected: int, expected: type) -> None:
-    """More than half of 100 steps rejected."""
-    look = Look(t=2.0, t1=100.0, h=0.1, num_attempts=116, num_rejected=rejected)
-    probe = _probe(3.0) if rejected > 50 else _no_probe()
-    assert isinstance(_revised(BDF(), look, probe).solver, expected)
-
-
-@pytest.mark.parametrize("solver", [BDF(), RKC()])
-@pytest.mark.parametrize(("h", "rejected"), [(1e-7, 10), (0.1, 60)])
-def test_a_solver_that_creeps_or_fails_on_kinks_is_left(
-    solver: Any, h: float, rejected: int
-) -> None:
-    """1e9 steps ahead, or more than half rejected, where f jumps; else BDF."""
-    look = Look(t=2.0, t1=100.0, h=h, num_attempts=116, num_rejected=rejected)
-    creeps = h < 1e-3
-    if creeps or isinstance(solver, BDF):
-        choice = _revised(solver, look, _probe(3.0, True))
-        assert isinstance(choice.solver, diffrax.Bosh3)
-        assert choice.least_rtol == 1e-3
-    if creeps:
-        smooth = [
-            _revised(solver, look, _probe(3.0), implicit=i) for i in (True, False)
-        ]
-        assert isinstance(smooth[0].solver, BDF)
-        assert smooth[1].solver is solver
-
-
-def test_failures_add_up_over_looks() -> None:
-    """20 of 28 steps rejected, no look seeing more than 14 of them."""
-    early = Look(t=2.0, t1=100.0, h=0.1, num_attempts=30, num_rejected=10)
-    later = Look(t=2.0, t1=100.0, h=0.1, num_attempts=44, num_rejected=20)
-    choice = _revised(BDF(), early, _no_probe())
-    assert isinstance(choice.solver, BDF)
-    choice = Auto().revised(choice, later, rtol=1e-3, implicit=True, probe=_probe(3.0))
-    assert isinstance(choice.solver, RKC)
-
-
 class _Skew(gf.GradientFlow):
     """A flow that says nothing of its derivative."""
 
@@ -257,20 +150,6 @@ def test_solvers_for_gradient_flow_are_for_no_other() -> None:
         gf.simulate(loss, _Skew(), w0, 1.0, solver=BDF())
     run = gf.simulate(loss, _Skew(), w0, 0.5, rtol=1e-3)
     assert run.plan.solver == "Tsit5"
-
-
-def test_the_forecast_is_the_integral_of_the_inverse_step() -> None:
-    """∫ dt/h with h constant, with h ∝ t, and with h ∝ 1/t, over [2, 200]."""
-
-    def steps(h_last: float) -> float:
-        last = Look(t=1.0, t1=200.0, h=h_last, num_attempts=16, num_rejected=0)
-        now = Look(t=2.0, t1=200.0, h=0.1, num_attempts=32, num_rejected=0)
-        return forecast(last, now)
-
-    assert steps(0.1) == pytest.approx(198 / 0.1)
-    assert steps(0.05) == pytest.approx(2 / 0.1 * math.log(100))
-    # h = 0.2/t: ∫ t/0.2 dt = (200² - 2²)/0.4.
-    assert steps(0.2) == pytest.approx((200**2 - 2**2) / 0.4)
 
 
 def test_a_solver_that_does_not_fit_is_refused() -> None:
