@@ -135,6 +135,8 @@ def reservations(
                 "; kinks were passed that were not located, with errors of first order "
                 f"in the step; {_errors(position)}"
             )
+        if setting.problem.kinks is None:
+            text += "; declare the kinks (problem.KinkedObjective) to have them located"
         notes.append(text)
     if report.get("most_held"):
         notes.append(

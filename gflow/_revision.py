@@ -64,7 +64,9 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
         looks += Evaluations(taken, 0)
         return found
 
-    probe = Probe(stiffness, is_rough, lambda: _operations(setting, checkpoint))
+    probe = Probe(
+        stiffness, is_rough, lambda: _operations(setting, checkpoint), setting.size
+    )
     choice = Auto().revised(
         position.choice,
         look,
@@ -108,10 +110,16 @@ def _spectral_radius(setting: Setting, checkpoint: Checkpoint) -> SpectralRadius
     velocity = field(w)
     # By differences, since a loss may have no forward-mode derivative.
     eps = float(jnp.finfo(setting.rtol.dtype).eps)
-    increment = eps**_INCREMENT_POWER * jnp.maximum(trees.norm(w), eps)
+
+    def size(v: Any) -> Any:
+        # As the controller sees it: no large parameter hides how small others are.
+        atol, rtol = setting.atol, setting.rtol
+        return trees.norm(jax.tree.map(lambda a, x: a / (atol + rtol * abs(x)), v, w))
+
+    increment = eps**_INCREMENT_POWER * jnp.maximum(size(w), eps)
 
     def product(direction: Any) -> Any:
-        share = increment / trees.norm(direction)
+        share = increment / size(direction)
         there = field(jax.tree.map(lambda x, v: x + share * v, w, direction))
         return jax.tree.map(lambda a, b: (a - b) / share, there, velocity)
 

@@ -239,10 +239,11 @@ class NewtonKrylov(eqx.Module):
             return jax.lax.cond(state.in_krylov, product, gradient)
         # With an increment of eps^0.4 ‖w‖ a field with f'' ~ f'/‖w‖ is off by 1e-6 of
         # Jp, and one whose round-off is eps ‖J‖ ‖w‖ by 1e-10 ‖J‖ ‖p‖: what hurts in a
-        # stiff step is the latter, so the increment is above the usual root of eps.
+        # stiff step is the latter, so the increment is above the usual root of eps. In
+        # the controller's norm, in which no large parameter hides how small others are.
         info = jnp.finfo(base.dtype)
-        length = jnp.sqrt(jnp.sum(direction**2))
-        increment = info.eps**0.4 * jnp.sqrt(jnp.sum(base**2))
+        length = equation.size(direction)
+        increment = info.eps**0.4 * equation.size(base)
         sigma = increment / jnp.where(length > 0, length, 1)
         sigma = jnp.where(sigma > 0, sigma, info.eps**0.5)
         point = base + jnp.where(state.in_krylov, sigma, 0) * direction
