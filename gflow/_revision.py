@@ -64,9 +64,7 @@ def revised(setting: Setting, t1: float, position: Position) -> Position:
         looks += Evaluations(taken, 0)
         return found
 
-    probe = Probe(
-        stiffness, is_rough, lambda: _operations(setting, checkpoint), setting.size
-    )
+    probe = Probe(stiffness, is_rough, lambda: _operations(setting, checkpoint))
     choice = Auto().revised(
         position.choice,
         look,

@@ -53,10 +53,8 @@ _MOST_LOCATED, _MANY_RTOL = 5_000, 1e-4
 _MANY_ATOL = 1e-3
 # Where f takes fewer operations a parameter (a dense net on 50 examples), the algebra
 # on the recycled vectors takes several times what it saves, as on matrix completion by
-# three factors, at 240 (P3 in the benchmarks). Of few parameters it takes no time, and
-# the vectors span much of the space: 30 of condition 1e8 take six times the gradients
-# without.
-_CHEAP, _FEW = 300.0, 1_000
+# three factors, at 240 (P3 in the benchmarks).
+_CHEAP = 300.0
 # A solver that has more than this share of so many attempts rejected does not fit.
 _TRIAL, _FAILING = 24, 0.5
 # Nor does one that would take so many times what is dear for a whole flow.
@@ -85,13 +83,11 @@ class Probe:
     - `stiffness`: h ρ, with ρ the spectral radius of f's Jacobian J, from below.
     - `is_rough`: whether f jumps within four steps.
     - `operations`: floating-point operations that f takes, for each parameter.
-    - `size`: how many parameters there are.
     """
 
     stiffness: Callable[[], float]
     is_rough: Callable[[], bool]
     operations: Callable[[], float]
-    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +117,7 @@ class Auto(eqx.Module):
     | forecast cheap, or h ρ < 0.15 | the same | no stiffness to pay for |
     | forecast dear and h ρ ≥ 0.15 | BDF | stability holds the steps, or soon will |
     | h ρ ≥ 1.5 in float32, by a clock, in a metric that varies | RKC | see below |
-    | BDF, > 1,000 parameters, f of < 300 operations for each | num_ritz=0 | below |
+    | BDF, f of fewer than 300 operations a parameter | num_ritz=0 | see below |
     | BDF or RKC fails or creeps, f jumps within 4 steps | Bosh3, rtol ≥ 1e-3 | kinks |
     | BDF, half of its steps rejected | RKC | no linear solve that could fail |
     | that RKC creeps | BDF again | it has left what made it fail |
@@ -139,8 +135,7 @@ class Auto(eqx.Module):
     solver needs.
 
     Recycled Ritz vectors save gradients, and cost BDF algebra that does not depend on
-    what a gradient takes; where that is next to nothing, and parameters are many, BDF
-    does without.
+    what a gradient takes; where that is next to nothing BDF does without.
 
     Of very many kinks each turns the velocity by little, and steps pass it unlocated;
     the outcome is then `reached_roughly`. Whether the flow is unique there is not told,
@@ -260,8 +255,7 @@ def _on_kinks(choice: Choice, look: Look) -> Choice:
 def _stiff_solver(implicit: bool, probe: Probe) -> Any:
     if not implicit:
         return RKC()
-    is_cheap = probe.size > _FEW and probe.operations() < _CHEAP
-    return BDF(num_ritz=0) if is_cheap else BDF()
+    return BDF(num_ritz=0) if probe.operations() < _CHEAP else BDF()
 
 
 def _collapses(last: Look | None, look: Look) -> bool:

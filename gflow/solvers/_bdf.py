@@ -85,7 +85,8 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         none.
     - `num_ritz`: approximate eigenvectors of the Hessian that are kept from linear
         solves to precondition later ones; 0 for none. Fewer take less time where a
-        gradient is cheap and more gradients where the flow is stiff.
+        gradient is cheap, more gradients where the flow is stiff, and spread errors
+        less onto small parameters, whose invariants then drift less.
     - `weights`: of the inner product in which the Jacobian is symmetric, a tree prefix
         of w: for rates r_g the weights 1/r_g, and any number for a group with rate 0.
         Default: all 1.
