@@ -76,6 +76,7 @@ def test_many_kinks_are_passed_unlocated_and_told() -> None:
     assert part.result is gf.Outcome.loss_reached
     assert "solved at rtol 1.0e-04" in str(part)
     assert "errors of first order in the step" in str(part)
+    assert "declare the kinks" not in str(part)
 
 
 def test_kinks_that_are_not_declared_are_told() -> None:
@@ -95,3 +96,4 @@ def test_kinks_that_are_not_declared_are_told() -> None:
     assert run.result is not gf.Outcome.reached_end
     # Whatever ended it, it did not hold the tolerance asked for.
     assert "solved at rtol 1.0e-03" in str(run)
+    assert "declare the kinks (problem.KinkedObjective)" in str(run)
