@@ -157,7 +157,8 @@ def test_lanes_that_recycle_do_not_touch_each_other() -> None:
     assert int(steps[2]) == pytest.approx(int(steps_alone), abs=5)
     assert int(steps[2]) > int(steps[0]) + 5
     for a, b in zip(jax.tree.leaves(ys), jax.tree.leaves(ys_alone), strict=True):
-        np.testing.assert_allclose(a[2], b, rtol=0, atol=3e-5)
+        # A bare solve holds its steps to 1e-5, its end near a saddle to 5e-5 (Dopri8).
+        np.testing.assert_allclose(a[2], b, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("exact", [False, True])
