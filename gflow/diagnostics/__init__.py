@@ -6,3 +6,9 @@ from ._lojasiewicz import (
     lojasiewicz as lojasiewicz,
     rate as rate,
 )
+from ._rank import (
+    rank_effective as rank_effective,
+    rank_numerical as rank_numerical,
+    rank_roy_vetterli as rank_roy_vetterli,
+    rank_stable as rank_stable,
+)

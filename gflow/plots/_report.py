@@ -123,10 +123,11 @@ def _claim(claim: Mapping[str, Any]) -> str:
         for key in ("expected", "measured", "tolerance")
     )
     verdict = ("yes", "holds") if claim["holds"] else ("no", "fails")
+    note = f"<br>{escape(claim['note'])}" if claim.get("note") else ""
     return (
         f'<td class="statement"><code>{escape(claim["name"])}</code><br>'
         f"{escape(claim['statement'])}"
-        f'<br><span class="source">{escape(claim["source"])}</span></td>'
+        f'<br><span class="source">{escape(claim["source"])}</span>{note}</td>'
         f'{numbers}<td class="{verdict[0]}">{verdict[1]}</td>'
     )
 

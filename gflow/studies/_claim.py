@@ -17,7 +17,8 @@ class Claim:
         absolute:  |m - e| ≤ τ             at_least:  m ≥ e - τ
         factor:    1/τ ≤ m/e ≤ τ
 
-    and never if m is NaN.
+    and never if m is NaN. Of a measurement with an interval, the end that is worse for
+    the claim stands for m in a bound.
 
     **Arguments:**
 
@@ -25,9 +26,13 @@ class Claim:
     - `statement`: one sentence for a reader who has not seen the code.
     - `source`: author, year, equation or table, or what it was derived from.
     - `expected`, `measured`, `tolerance`, `kind`: as above.
+    - `interval`: (low, high) around the measured value, at the level that the statement
+        names, or None.
+    - `note`: for a claim that is known to fail, the reason that was found.
 
     **Raises:** `ValueError` if the kind is unknown, or the expected value or the
-    tolerance cannot decide anything (not finite, a negative tolerance, a factor < 1).
+    tolerance cannot decide anything (not finite, a negative tolerance, a factor < 1),
+    or the interval is not one.
 
     ```python
     >>> from gflow.studies import Claim
@@ -46,6 +51,8 @@ class Claim:
     measured: float
     tolerance: float = 0.0
     kind: Kind = "absolute"
+    interval: tuple[float, float] | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -59,11 +66,17 @@ class Claim:
         least = 1.0 if self.kind == "factor" else 0.0
         if not least <= self.tolerance < math.inf:
             raise ValueError(f"claim {self.name!r} has tolerance {self.tolerance}")
+        if self.interval is not None:
+            low, high = map(float, self.interval)
+            if not low <= high:
+                raise ValueError(f"claim {self.name!r} has interval {low} to {high}")
+            object.__setattr__(self, "interval", (low, high))
 
     @property
     def holds(self) -> bool:
         """The verdict."""
         m, e, tau = self.measured, self.expected, self.tolerance
+        low, high = self.interval or (m, m)
         # Each comparison is false for m = NaN; no negation may stand before one.
         match self.kind:
             case "relative":
@@ -71,9 +84,9 @@ class Claim:
             case "absolute":
                 return abs(m - e) <= tau
             case "at_most":
-                return m <= e + tau
+                return m <= e + tau and high <= e + tau
             case "at_least":
-                return m >= e - tau
+                return m >= e - tau and low >= e - tau
             case "factor":
                 return e != 0 and 1 / tau <= m / e <= tau
 
@@ -84,7 +97,7 @@ class Claim:
             "holds": self.holds,
             "shown": {
                 "expected": self._shown_expected(),
-                "measured": self._shown(self.measured),
+                "measured": self._shown_measured(),
                 "tolerance": self._shown_tolerance(),
             },
         }
@@ -94,6 +107,13 @@ class Claim:
         # Of a bound, the value that decides.
         margin = {"at_most": self.tolerance, "at_least": -self.tolerance}
         return f"{sign}{self._shown(self.expected + margin.get(self.kind, 0.0))}"
+
+    def _shown_measured(self) -> str:
+        shown = self._shown(self.measured)
+        if self.interval is None:
+            return shown
+        low, high = map(self._shown, self.interval)
+        return f"{shown} ({low} to {high})"
 
     def _shown(self, value: float) -> str:
         # As many digits as the tolerance can tell apart.

@@ -8,7 +8,11 @@ from typing import Any
 from ._config import suggestion
 
 # What each extra of the distribution brings, by the names that are imported.
-_EXTRAS = {"storage": ("h5netcdf", "h5py"), "data": ("sklearn",)}
+_EXTRAS = {
+    "storage": ("h5netcdf", "h5py"),
+    "data": ("sklearn", "mlxtend"),
+    "search": ("nevergrad",),
+}
 
 
 @dataclasses.dataclass(frozen=True)

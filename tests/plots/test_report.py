@@ -19,6 +19,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "statement": HOSTILE,
         "source": HOSTILE,
         "holds": True,
+        "note": "found: <too few seeds>",
         "shown": {"expected": "1", "measured": "0.99", "tolerance": "0.05"},
     }
     return {

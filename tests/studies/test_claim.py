@@ -32,6 +32,24 @@ def test_boundaries(
     assert not claim(kind, expected, outside, tolerance).holds
 
 
+def test_the_worse_end_of_an_interval_decides_a_bound():
+    """At least 1 holds of 1.5 (1.1 to 2), and not of 1.5 (0.9 to 2)."""
+
+    def bounded(kind: Any, interval: tuple[float, float], measured: float = 1.5):
+        text = ("c", "It is so.", "Euler 1744", 1.0, measured, 0.0, kind)
+        return Claim(*text, interval=interval)
+
+    assert bounded("at_least", (1.1, 2.0)).holds
+    assert not bounded("at_least", (0.9, 2.0)).holds
+    assert bounded("at_most", (0.1, 0.9), 0.5).holds
+    assert not bounded("at_most", (0.1, 1.1), 0.5).holds
+    assert not bounded("at_most", (0.1, 0.9), math.nan).holds
+    shown = bounded("at_least", (1.1, 2.0)).record()["shown"]
+    assert shown["measured"] == "1.5 (1.1 to 2)"
+    with pytest.raises(ValueError, match="interval"):
+        bounded("at_most", (1.0, math.nan))
+
+
 @pytest.mark.parametrize(
     "kind", ["relative", "absolute", "at_most", "at_least", "factor"]
 )
