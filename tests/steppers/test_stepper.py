@@ -49,7 +49,7 @@ def test_name_tells_the_method_and_its_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "eta", [0.0, -1.0, float("nan"), float("inf"), [0.1, -0.1], [], [[0.1]]]
+    "eta", [0.0, -1.0, float("nan"), float("inf"), [0.1, -0.1], [], np.ones((1, 1))]
 )
 def test_eta_is_positive_and_finite(eta: Any) -> None:
     """It is the flow time of a step."""
