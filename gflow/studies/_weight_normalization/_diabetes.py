@@ -76,8 +76,7 @@ def _cell(
     assert data.y_test is not None
     model = with_kappa(DiagonalNet(sparse.size, signed=True), kappa)
     w0 = model.init(alpha)
-    residual = settings.coarse_residual
-    run = run_to_limit(model, w0, data.A, data.y, settings, residual=residual).run
+    run = run_to_limit(model, w0, data.A, data.y, settings, tight=False).run
     x = x_end(model, run)
     least = float(np.sum(np.abs(sparse)))
     x0 = np.full(2 * sparse.size, alpha**2)

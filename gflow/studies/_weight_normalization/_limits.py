@@ -90,7 +90,7 @@ def _cell(alpha: float, kappa: float | None, settings: Settings) -> _Cell:
     assert data.x_true is not None
     model = with_kappa(DiagonalNet(data.x_true.size), kappa)
     w0 = model.init(alpha)
-    end = run_to_limit(model, w0, data.A, data.y, settings, residual=settings.residual)
+    end = run_to_limit(model, w0, data.A, data.y, settings)
     x = x_end(model, end.run)
     descent = descend(model, w0, data.A, data.y, settings)
     limit = diagonal_limit(model, data.A, data.y, w0)

@@ -32,7 +32,7 @@ def signed_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
         model = with_kappa(net, kappa)
         w0 = model.init(0.1)
         run = run_to_limit(
-            model, w0, data.A, y, settings, residual=settings.residual
+            model, w0, data.A, y, settings
         ).run
         evidence[f"signed P1, {name}"] = repr(run)
         x = x_end(model, run)
@@ -93,7 +93,7 @@ def deep_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
         model = with_kappa(net, kappa)
         w0 = model.init(alpha)
         run = run_to_limit(
-            model, w0, data.A, data.y, settings, residual=settings.residual
+            model, w0, data.A, data.y, settings
         ).run
         evidence[f"depth 3, {name}"] = repr(run)
         x = x_end(model, run)
