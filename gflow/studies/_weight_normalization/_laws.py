@@ -149,9 +149,7 @@ def effective_init(settings: Settings, progress: ReportProgress) -> StudyResult:
     alpha = settings.alpha
 
     def limit(name: str, model: Model, w0: Any) -> tuple[Any, Trajectory]:
-        run = run_to_limit(
-            model, w0, data.A, data.y, settings
-        ).run
+        run = run_to_limit(model, w0, data.A, data.y, settings).run
         evidence[name] = repr(run)
         return x_end(model, run), run
 
