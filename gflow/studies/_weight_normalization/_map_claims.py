@@ -61,7 +61,8 @@ def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
 
 def _law_claims(settings: Settings, dataset: Any) -> list[Claim]:
     sparser, by_law, decided = _sides(settings, dataset)
-    lower, before = _sides_before(dataset)
+    lower, before, growing = _sides_before(dataset)
+    counted = growing & _decided_errors(dataset)
     return [
         Claim(
             "maps-law",
@@ -74,12 +75,13 @@ def _law_claims(settings: Settings, dataset: Any) -> list[Claim]:
         ),
         Claim(
             "maps-boundary",
-            "Whether normalization lowers the error is told before any run, by kappa "
-            "and r0 against kappa = 2 log(r/r0)/(r^2 - r0^2) with the true vector's "
-            "r: share of flows.",
+            "Where r0 < r, the norm of the true vector's weights, normalization lowers "
+            "the error if kappa > 2 log(r/r0)/(r^2 - r0^2) and raises it otherwise, "
+            "told before any run: share of flows whose error changes by a tenth.",
+            # The limit is not the true vector, so that the boundary is off a little.
             _LAW,
-            expected=0.9,
-            measured=_share(lower == before, _decided_errors(dataset)),
+            expected=0.95,
+            measured=_share(lower == before, counted),
             kind="at_least",
         ),
     ]
@@ -99,14 +101,15 @@ def _sides(settings: Settings, dataset: Any) -> tuple[np.ndarray, ...]:
     return difference < 0, contraction < 0, decided & np.isfinite(contraction)
 
 
-def _sides_before(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the error is lower, and whether that was to be expected."""
+def _sides_before(dataset: Any) -> tuple[np.ndarray, ...]:
+    """Whether the error is lower, whether that was to be expected, and if r0 < r."""
     error = dataset["map_error"].values
     kappa = dataset["map_kappa"].values[None, None, None, 1:, None]
     radius = dataset["map_radius"].values[:, :, None, None, :]
     radius0 = start_radius(dataset)[:, None, :, None, None]
     above = kappa > kappa_neutral(radius0, radius)
-    return error[..., 1:, :] < error[..., :1, :], above == (radius > radius0)
+    lower = error[..., 1:, :] < error[..., :1, :]
+    return lower, above, np.broadcast_to(radius0 < radius, lower.shape)
 
 
 def _decided_errors(dataset: Any) -> np.ndarray:
@@ -134,6 +137,8 @@ def _depth_two_claims(settings: Settings, dataset: Any) -> list[Claim]:
         return float(np.nanmedian(error.sel(map_method=method).values / plain))
 
     found = dataset["map_error"].sel(map_alpha=alpha) < settings.recovered
+    time = dataset["map_time"]
+    faster = time.sel(map_method=large).values / time.sel(map_method="plain").values
     share = {m: float(found.sel(map_method=m).mean()) for m in ("plain", large)}
     return [
         Claim(
@@ -155,6 +160,16 @@ def _depth_two_claims(settings: Settings, dataset: Any) -> list[Claim]:
             expected=0.5,
             measured=share[large] - share["plain"],
             kind="at_least",
+        ),
+        Claim(
+            "maps-speed",
+            f"At depth 2 the normalized flow with {large} fits the data (relative "
+            "residual 1e-3) before the plain one, each on its own clock: median ratio "
+            "of times.",
+            "Chou, Rauhut, Ward 2023: experiments on speed",
+            expected=1.0,
+            measured=float(np.nanmedian(faster)),
+            kind="at_most",
         ),
         Claim(
             "maps-normalization-hurts",

@@ -203,7 +203,7 @@ def _draw_boundary(ax: Any, dataset: Any, depth: int, radius: float) -> None:
     rows = _inverse(neutral, np.log(kappas))
     ax.plot(place, rows, color="black", label="law: neither helps nor hurts")
     equal = np.interp(np.log(radius), log_r0, place)
-    ax.axvline(equal, color="black", linestyle=":", label="r0 = r")
+    ax.axvline(equal, color="black", linestyle=":", label="r0 = r of the true vector")
     ax.set(xlim=(-0.5, len(alphas) - 0.5), ylim=(-0.5, len(kappas) - 0.5))
 
 

@@ -159,9 +159,10 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
             "map_helps",
             "Median ratio of the errors of the normalized and the plain limit over "
             f"{at}; the number is its decimal logarithm, blue where normalization "
-            f"helps. The line is the law, drawn without any run: {law}. Left of the "
-            "dotted line (r0 = r) it helps above the line, right of it below. Gray: as "
-            "in the map of errors.",
+            f"helps. The line is the law, drawn without any run: {law}. It "
+            "tells help (above) from harm (below) left of the dotted line, r0 = r; "
+            "right of that no flow ends near the true vector, and its norm tells "
+            "nothing. Gray: as in the map of errors.",
             lambda dataset: draw_helps(dataset, sparsity),
         ),
         Figure(
@@ -175,7 +176,9 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
             "map_recovered",
             f"Share of {data} whose true vector is found (relative error below "
             f"{settings.recovered:g}), from alpha = {alpha:g}, against the number of "
-            "its nonzero entries. The top row is what minimizing the l1 norm finds.",
+            "its nonzero entries. The top row is what minimizing the l1 norm finds. "
+            f"A flow not at its limit within {settings.map_max_steps} steps has not "
+            "found it: deep nets with a large kappa wait at saddles.",
             lambda dataset: draw_share(dataset, alpha, settings.recovered),
         ),
         Figure(

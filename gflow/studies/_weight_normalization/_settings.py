@@ -73,7 +73,7 @@ class Settings(Config):
         below=1e-3,
     )
     rtol: float = option(1e-6, help="relative tolerance to the limit", above=0)
-    law_rtol: float = option(1e-9, help="relative tolerance for the laws", above=0)
+    law_rtol: float = option(1e-11, help="relative tolerance for the laws", above=0)
     eta: float = option(0.01, help="step size of gradient descent", above=0)
     max_descent_steps: int = option(
         300_000, help="steps gradient descent may take", at_least=1
