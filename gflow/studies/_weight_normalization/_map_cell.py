@@ -1,6 +1,7 @@
 """One flow of the maps: a random instance, a depth, a start and a rate ratio."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def run_cell(place: Place, settings: Settings, seed: int, descent: bool) -> Cell
 
 
 def _predicted(
-    model: Model, data: SparseRegression, w0: dict[str, np.ndarray]
+    model: Model, data: SparseRegression, w0: Any
 ) -> tuple[np.ndarray, float]:
     """The limit and log(w0_eff/w0) from the invariants, nan where none is found."""
     try:

@@ -93,7 +93,8 @@ def _one_dimension(settings: Settings) -> tuple[Trajectory, Claim]:
     F' = e^w/w². At t = 1e30, w is 77, and F(w) is inverted by Newton's method on log F.
     """
     model = WeightNormalized(DiagonalNet(1, depth=1), "exponential")
-    problem = model.problem([[1.0]], [1.0], criterion=exponential_loss)
+    one = np.ones((1, 1))
+    problem = model.problem(one, one[0], criterion=exponential_loss)
     run = _flow(problem, model.init(1.0), settings, diffrax.Tsit5())
     ts = run.ts[run.ts > 1]
     w = _inverted(ts)
@@ -175,7 +176,7 @@ def _dataset(
     import xarray
 
     depths = list(dict.fromkeys(depth for depth, _ in runs))
-    kinds = list(dict.fromkeys(kind for _, kind in runs))
+    kinds: list[_Kind] = list(dict.fromkeys(kind for _, kind in runs))
     first = next(iter(runs.values()))
     loss = [[runs[d, k].observed["loss"] for k in kinds] for d in depths]
     power = [[rates[d, k].log_power for k in kinds] for d in depths]
