@@ -18,7 +18,7 @@ def test_symmetric_and_smooth_where_the_norms_meet():
 
 
 def test_there_the_effective_start_is_the_start():
-    """The law of effective initialization contracts by 1 at that kappa, by less above."""
+    """The law of effective initialization contracts by 1 there, and by less above."""
     alpha, radius = 0.1, 1.5
     r0 = alpha * np.sqrt(4)
     kappa = float(kappa_neutral(r0, radius))
