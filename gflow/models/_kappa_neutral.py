@@ -1,10 +1,10 @@
 """The rate ratio at which weight normalization neither helps nor hurts."""
 
 import numpy as np
-from jaxtyping import ArrayLike
+from jaxtyping import ArrayLike, Float
 
 
-def kappa_neutral(radius0: ArrayLike, radius: ArrayLike) -> np.ndarray:
+def kappa_neutral(radius0: ArrayLike, radius: ArrayLike) -> Float[np.ndarray, "..."]:
     """Rate ratio at which a normalized flow ends where the plain one does.
 
         κ = 2 log(r/r0) / (r² - r0²),
@@ -34,4 +34,4 @@ def kappa_neutral(radius0: ArrayLike, radius: ArrayLike) -> np.ndarray:
     small = np.abs(delta) < 1e-6
     safe = np.where(small, 1.0, delta)
     quotient = np.where(small, 1 - delta / 2, np.log1p(safe) / safe)
-    return quotient / first**2
+    return np.asarray(quotient / first**2)

@@ -1,15 +1,17 @@
 """Loss rates on separable data."""
 
-import types
-from typing import Any
+import dataclasses
+import functools
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gflow as gf
 from gflow.diagnostics import margin_rate
 
 
-def trail(power: float, c: float, ts: np.ndarray) -> Any:
+def trail(power: float, c: float, ts: np.ndarray) -> gf.Trajectory:
     """A trajectory with -dL/dt = c L² (log 1/L)^power, by its series for t(L).
 
     For power 0: L = 1/(c t). For power 2, m = log(1/L): dt = e^m/(c m²) dm, that is
@@ -28,7 +30,15 @@ def trail(power: float, c: float, ts: np.ndarray) -> Any:
         loss = np.exp(-np.interp(np.log(ts), grown, m[1:]))
     speed = c * loss**2 * np.log(1 / loss) ** power
     observed = {"loss": loss, "grad_norm": np.sqrt(speed)}
-    return types.SimpleNamespace(ts=ts, observed=observed)
+    return dataclasses.replace(_short_run(), ts=ts, observed=observed)
+
+
+@functools.cache
+def _short_run() -> gf.Trajectory:
+    """Any trajectory, to put times and losses in."""
+    problem = gf.Objective(lambda w: jnp.sum(w**2))
+    descent = gf.gradient_descent(0.1)
+    return gf.iterate(problem, descent, jnp.ones(1), 2, progress=False)
 
 
 @pytest.mark.parametrize(("power", "c"), [(0.0, 3.0), (2.0, 0.5)])
