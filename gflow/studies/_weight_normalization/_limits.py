@@ -260,12 +260,13 @@ def _draw(dataset: Any) -> Any:
     right.set_ylabel("time t to residual 1e-3")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    _explain(left, {"-": "theory", "o": "end of the flow"})
-    _explain(right, {"-": "flow", "x": "gradient descent"})
+    # Where no curve of the table passes.
+    _explain(left, {"-": "theory", "o": "end of the flow"}, (0.02, 0.25))
+    _explain(right, {"-": "flow", "x": "gradient descent"}, (0.02, 0.02))
     return figure
 
 
-def _explain(ax: Any, marks: dict[str, str]) -> None:
+def _explain(ax: Any, marks: dict[str, str], place: tuple[float, float]) -> None:
     """A second legend: what lines and markers are, whatever their color."""
     handles = [ax.plot([], [], look, color="gray")[0] for look in marks]
-    ax.legend(handles, list(marks.values()), loc="best")
+    ax.legend(handles, list(marks.values()), loc=place)

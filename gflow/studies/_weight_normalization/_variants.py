@@ -47,7 +47,7 @@ def signed_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 _SOURCE,
                 expected=l1_norm,
                 measured=float(np.sum(np.abs(x))),
-                tolerance=1e-5,
+                tolerance=1e-6,
             )
         )
         if isinstance(model, WeightNormalized):
@@ -106,7 +106,7 @@ def _effective_claims(model: WeightNormalized, w0: Any, run: Trajectory) -> list
             _SOURCE,
             expected=2.2428572,
             measured=radius**2,
-            tolerance=1e-5,
+            tolerance=1e-6,
         ),
         Claim(
             "signed-effective-scale",
