@@ -122,7 +122,7 @@ def _decided_errors(dataset: Any) -> np.ndarray:
 def start_radius(dataset: Any) -> np.ndarray:
     """Norm of the initial weights, depth by alpha."""
     root = np.sqrt(dataset.attrs["num_features"])
-    depths, alphas = dataset.depth.values, dataset.map_alpha.values
+    depths, alphas = dataset.depth.values.tolist(), dataset.map_alpha.values.tolist()
     return np.array([[root * start(depth, a) for a in alphas] for depth in depths])
 
 
