@@ -21,7 +21,7 @@ from gflow.studies._weight_normalization._settings import SMOKE, Settings
         ("depths=1", "depths must be >= 2"),
         ("sparsities=41", "at most num_features"),
         ("num_samples=40", "below num_features"),
-        ("separable_t1=1e6", "separable_t1 must be >= 1e"),
+        ("separable_t1=1e6", "separable_t1 must be >= "),
         ("map_alphas=0", "map_alphas must be > 0"),
         ("diabetes_samples=65", "diabetes_samples must be <= 64"),
     ],
