@@ -6,6 +6,7 @@ from ._lojasiewicz import (
     lojasiewicz as lojasiewicz,
     rate as rate,
 )
+from ._margin_rate import MarginRate as MarginRate, margin_rate as margin_rate
 from ._rank import (
     rank_effective as rank_effective,
     rank_numerical as rank_numerical,

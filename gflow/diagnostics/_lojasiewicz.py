@@ -17,7 +17,7 @@ from ..trajectory import Trajectory
 # A window is what the loss gap fell through on the last this many decades, and at
 # least so many points.
 _DECADES = 3.0
-_LEAST_POINTS = 8
+LEAST_POINTS = 8
 # A law that leaves more than this share of the variation unexplained is none.
 _LEAST_R_SQUARED = 0.95
 
@@ -123,12 +123,12 @@ def lojasiewicz(trajectory: Trajectory, *, loss_min: float = 0.0) -> Lojasiewicz
     """
     gap, used = _tail(trajectory, loss_min)
     x, y = np.log(gap[used]), np.log(trajectory.observed["grad_norm"][used])
-    slope, intercept, r_squared = _line(x, y)
+    slope, intercept, r_squared = line(x, y)
     return Lojasiewicz(
         theta=slope,
         c=float(np.exp(intercept)),
         r_squared=r_squared,
-        window=_window(trajectory, used),
+        window=window_of(trajectory, used),
         num_points=int(used.sum()),
         gaps=(float(gap[used].max()), float(gap[used].min())),
         loss_min=loss_min,
@@ -157,7 +157,7 @@ def rate(trajectory: Trajectory, *, loss_min: float = 0.0) -> Rate:
     gap, used = _tail(trajectory, loss_min)
     used = used & (trajectory.ts > 0)
     t, y = trajectory.ts[used], np.log(gap[used])
-    fits = {"exponential": _line(t, y), "power": _line(np.log(t), y)}
+    fits = {"exponential": line(t, y), "power": line(np.log(t), y)}
     kind, other = sorted(fits, key=lambda name: fits[name][2], reverse=True)
     decided = fits[kind][2] >= _LEAST_R_SQUARED
     return Rate(
@@ -165,7 +165,7 @@ def rate(trajectory: Trajectory, *, loss_min: float = 0.0) -> Rate:
         rate=-fits[kind][0] if decided else float("nan"),
         r_squared=fits[kind][2],
         r_squared_other=fits[other][2],
-        window=_window(trajectory, used),
+        window=window_of(trajectory, used),
         num_points=int(used.sum()),
     )
 
@@ -184,20 +184,20 @@ def _tail(
     rtol = trajectory.origin.options.get("rtol", 0.0)
     floor = max(100 * eps * abs(loss_min), 1e4 * rtol**2 * gap[0])
     usable = (gap > floor) & (trajectory.observed["grad_norm"] > 0)
-    if usable.sum() < _LEAST_POINTS:
+    if usable.sum() < LEAST_POINTS:
         raise ValueError(
             f"only {usable.sum()} saved points have a loss above loss_min = "
-            f"{loss_min:g} by more than round-off and rtol allow; {_LEAST_POINTS} are "
+            f"{loss_min:g} by more than round-off and rtol allow; {LEAST_POINTS} are "
             "needed (save more, or is loss_min above the infimum?)"
         )
     least = gap[usable].min()
     used = usable & (gap <= 10**_DECADES * least)
-    if used.sum() < _LEAST_POINTS:
-        used = usable & (np.cumsum(usable[::-1])[::-1] <= _LEAST_POINTS)
+    if used.sum() < LEAST_POINTS:
+        used = usable & (np.cumsum(usable[::-1])[::-1] <= LEAST_POINTS)
     return gap, used
 
 
-def _line(x: Any, y: Any) -> tuple[float, float, float]:
+def line(x: Any, y: Any) -> tuple[float, float, float]:
     """Slope, intercept and R² of the least-squares line."""
     slope, intercept = np.polyfit(x, y, 1)
     rest, spread = y - slope * x - intercept, y - y.mean()
@@ -206,6 +206,6 @@ def _line(x: Any, y: Any) -> tuple[float, float, float]:
     return float(slope), float(intercept), r_squared
 
 
-def _window(trajectory: Trajectory, used: Any) -> tuple[float, float]:
+def window_of(trajectory: Trajectory, used: Any) -> tuple[float, float]:
     ts = trajectory.ts[used]
     return float(ts[0]), float(ts[-1])

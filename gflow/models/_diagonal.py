@@ -6,13 +6,14 @@ the negative half of the weights.
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ..problem import EmpiricalRisk
+from ..problem import EmpiricalRisk, half_sum_squares
 
 # {"u": array} or, signed, {"u": array, "v": array}.
 Halves = dict[str, Float[Array, "..."]]
@@ -104,9 +105,19 @@ class DiagonalNet(eqx.Module):
         """Predictions A x."""
         return A @ self.effective(w)
 
-    def problem(self, A: ArrayLike, y: ArrayLike) -> EmpiricalRisk:
-        """Sparse regression, L(w) = ½‖A x(w) - y‖², `A` of shape (M, N), `y` (M,)."""
-        return EmpiricalRisk(self, *checked_data(self, A, y))
+    def problem(
+        self,
+        A: ArrayLike,
+        y: ArrayLike,
+        *,
+        criterion: Callable[[Any, Any], Any] = half_sum_squares,
+    ) -> EmpiricalRisk:
+        """Sparse regression, L(w) = ½‖A x(w) - y‖², `A` of shape (M, N), `y` (M,).
+
+        Or any other `criterion` of the predictions and y: with `exponential_loss` and
+        y of signs, classification.
+        """
+        return EmpiricalRisk(self, *checked_data(self, A, y), criterion=criterion)
 
     def _product(self, half: Array) -> Array:
         if self.layerwise:

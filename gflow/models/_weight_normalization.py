@@ -15,6 +15,7 @@ U' = -κ r e^G g in both: the terms along v cancel. As g is elementwise h wᴸ�
 along the curve of the plain flow, which is where every law of these nets comes from.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
@@ -22,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ..problem import EmpiricalRisk
+from ..problem import EmpiricalRisk, half_sum_squares
 from ._diagonal import DiagonalNet, Halves, checked_data
 
 # One number a group: an array over layers (0-d if shared), a dict of them if separate.
@@ -162,14 +163,21 @@ class WeightNormalized(eqx.Module):
         """Predictions A x."""
         return A @ self.effective(w)
 
-    def problem(self, A: ArrayLike, y: ArrayLike) -> EmpiricalRisk:
+    def problem(
+        self,
+        A: ArrayLike,
+        y: ArrayLike,
+        *,
+        criterion: Callable[[Any, Any], Any] = half_sum_squares,
+    ) -> EmpiricalRisk:
         """L(w) = ½‖A x(w) - y‖² with rate 1 on the radius and kappa on the direction.
 
-        `A` of shape (M, N), `y` (M,).
+        `A` of shape (M, N), `y` (M,); `criterion` as in `DiagonalNet.problem`.
         """
         radial = "log_radius" if self.kind == "exponential" else "radius"
         rates = {radial: 1.0, "direction": float(self.kappa)}
-        return EmpiricalRisk(self, *checked_data(self.net, A, y), rates=rates)
+        data = checked_data(self.net, A, y)
+        return EmpiricalRisk(self, *data, criterion=criterion, rates=rates)
 
     def effective_init(self, w0: dict[str, Any], radius: ArrayLike) -> Halves:
         """The plain weights from which the plain flow has the same limit.

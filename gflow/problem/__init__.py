@@ -14,6 +14,10 @@ from ._kinks import (
     gate as gate,
     take as take,
 )
+from ._margin import (
+    exponential_loss as exponential_loss,
+    logistic_loss as logistic_loss,
+)
 from ._metric import Metric as Metric, Rates as Rates
 from ._objective import Objective as Objective
 from ._piecewise import PiecewiseModel as PiecewiseModel

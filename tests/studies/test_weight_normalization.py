@@ -1,10 +1,14 @@
 """The pieces of the weight-normalization study that need no long run."""
 
+import numpy as np
 import pytest
 
+from gflow.diagnostics import MarginRate
 from gflow.studies import with_settings
 from gflow.studies._weight_normalization import study
 from gflow.studies._weight_normalization._limits import p1_limits
+from gflow.studies._weight_normalization._maps import maps
+from gflow.studies._weight_normalization._separable import _inverted, _rate_claims
 from gflow.studies._weight_normalization._settings import SMOKE, Settings
 
 
@@ -17,6 +21,8 @@ from gflow.studies._weight_normalization._settings import SMOKE, Settings
         ("depths=1", "depths must be >= 2"),
         ("sparsities=41", "at most num_features"),
         ("num_samples=40", "below num_features"),
+        ("separable_t1=1e6", "separable_t1 must be >= "),
+        ("map_alphas=0", "map_alphas must be > 0"),
         ("diabetes_samples=65", "diabetes_samples must be <= 64"),
     ],
 )
@@ -41,5 +47,49 @@ def test_p1_by_the_flow():
     part = p1_limits(settings, heard.append)
     assert [claim.name for claim in part.claims if not claim.holds] == []
     names = [claim.name for claim in part.claims]
-    assert names[:2] == ["p1-0.1-plain", "p1-0.1-kappa-10"]
+    assert names[2:4] == ["p1-0.1-plain", "p1-0.1-kappa-10"]
     assert len(heard) == 2
+
+
+def test_maps_by_the_flow():
+    """One sparsity, a start from which kappa = 10 helps and one that it spoils.
+
+    On this instance the flows of depth 2 find the vector with kappa = 10, plain flow
+    does not, and kappa = 0.2 from a tiny start is worse than plain.
+    """
+    pytest.importorskip("xarray")
+    settings = with_settings(
+        SMOKE,
+        ["depths=2", "sparsities=3", "map_alphas=0.01,0.1", "map_kappas=0.2,10"],
+    )
+    part = maps(settings, 1, lambda _: None)
+    assert [claim.name for claim in part.claims if not claim.holds] == []
+    data = part.dataset
+    assert data["map_error"].shape == (1, 1, 2, 3, 1)
+    # The law's sign, told from r0 and kappa before any run: above 0.2, below 10.
+    contraction = data["map_log_contraction"].values[0, 0, :, :, 0]
+    assert (contraction[:, 0] == 0).all()
+    assert (contraction[:, 1] > 0).all()
+    assert (contraction[:, 2] < 0).all()
+    # Descent ran where it should: plain and kappa = 10, at alpha = 0.1.
+    assert np.isfinite(data["map_descent_time"].values).sum() == 2
+
+
+def test_one_dimension_by_its_closed_form():
+    """The inverse of F = Ei(w) - e^w/w, against F by quadrature.
+
+    F(w) - F(1) is the integral of e^u/u^2 from 1 to w; at w = 10 the trapezoidal rule
+    with 1e6 points is good to 1e-9.
+    """
+    u = np.linspace(1, 10, 1_000_001)
+    t = np.trapezoid(np.exp(u) / u**2, u)
+    np.testing.assert_allclose(_inverted(np.array([t])), [10.0], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("power", "holds"), [(1.0, False), (0.04, True)])
+def test_power_claims_name_what_theory_says(power: float, holds: bool):
+    """Plain at depth 1 has no logarithm: p = 0 within 0.15."""
+    rate = MarginRate(power, 1.0, 1.0, (1e6, 1e30), 9)
+    (claim,) = _rate_claims({(1, "plain"): rate})
+    assert claim.expected == 0.0
+    assert claim.holds is holds

@@ -2,7 +2,8 @@
 
 Diagonal linear nets under gradient flow, in plain and in polar coordinates: where the
 flows end, what they conserve, how fast they converge, how gradient descent compares,
-and where weight normalization helps and where it hurts.
+where weight normalization helps and where it hurts, and how fast the loss falls on
+separable data.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from ._diabetes import diabetes
 from ._laws import effective_init, invariants
 from ._limits import p1_limits
 from ._maps import maps
+from ._separable import separable
 from ._settings import FULL, SMOKE, Settings
-from ._variants import deep_limits, signed_limits
+from ._variants import deep_limits, explicit_steps, signed_limits
 
 
 def _run(
@@ -25,6 +27,7 @@ def _run(
 ) -> Iterator[StudyResult]:
     # The longest two first, so that none of them is left alone at the end.
     parts = [
+        partial(maps, settings, seed),
         partial(p1_limits, settings),
         partial(diabetes, settings, seed),
         partial(signed_limits, settings),
@@ -33,7 +36,8 @@ def _run(
         partial(invariants, settings),
         partial(convergence, settings),
         partial(descent, settings),
-        partial(maps, settings, seed),
+        partial(separable, settings, seed),
+        partial(explicit_steps, settings),
     ]
     yield from in_parallel(parts, progress)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import diffrax
 import numpy as np
 
 from ..._simulate import simulate
@@ -30,8 +31,9 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
         GradientFlow(),
         model.init(0.2),
         settings.t1,
-        rtol=1e-2 * settings.law_rtol,
-        atol=1e-7 * settings.law_rtol,
+        solver=diffrax.Tsit5(),
+        rtol=settings.law_rtol,
+        atol=1e-5 * settings.law_rtol,
         save=Save.steps(),
         stops=(LossBelow(1e-14), MaxSteps(settings.max_steps)),
         progress=False,
@@ -155,7 +157,14 @@ def _compare(model: Model, settings: Settings) -> tuple[Comparison, str]:
     save = Save.at(np.linspace(0, _T1, 11)[1:])
     rtol = settings.law_rtol
     flow = simulate(
-        problem, GradientFlow(), w0, _T1, rtol=rtol, save=save, progress=False
+        problem,
+        GradientFlow(),
+        w0,
+        _T1,
+        rtol=rtol,
+        solver=diffrax.Tsit5(),
+        save=save,
+        progress=False,
     )
     runs = [
         iterate(problem, gradient_descent(_T1 / n), w0, n, save=save, progress=False)

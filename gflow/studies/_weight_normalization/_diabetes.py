@@ -76,8 +76,7 @@ def _cell(
     assert data.y_test is not None
     model = with_kappa(DiagonalNet(sparse.size, signed=True), kappa)
     w0 = model.init(alpha)
-    residual = settings.coarse_residual
-    run = run_to_limit(model, w0, data.A, data.y, settings, residual=residual).run
+    run = run_to_limit(model, w0, data.A, data.y, settings, tight=False).run
     x = x_end(model, run)
     least = float(np.sum(np.abs(sparse)))
     x0 = np.full(2 * sparse.size, alpha**2)
@@ -189,12 +188,14 @@ def _draw(dataset: Any) -> Any:
         right.plot(alpha, dataset["diabetes_test_error"].sel(at), "o-", color=color)
     for name, look in (("l1_minimizer", ":"), ("mean", "-.")):
         level = float(dataset[f"diabetes_test_error_{name}"])
-        label = name.replace("_", " ")
+        label = {"l1_minimizer": "least l1 norm", "mean": "mean of the data"}[name]
         right.axhline(level, color="gray", linestyle=look, label=label)
     for ax in (left, middle, right):
         ax.set(xscale="log", yscale="log", xlabel="initial scale α")
+    left.plot([], [], "o-", color="gray", label="end of the flow")
+    left.plot([], [], "--", color="gray", label="bound on the excess")
     left.set(title="How sparse is the interpolation?", ylabel="l1 norm / least - 1")
     middle.set(title="Is it the sparsest one?", ylabel="relative distance to it")
     right.set(title="Does it predict better?", ylabel="test error / variance")
-    figure.legend(loc="outside lower center", ncols=4)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -33,7 +33,7 @@ def invariants(settings: Settings, progress: ReportProgress) -> StudyResult:
             _SOURCE,
             expected=0.0,
             measured=max(drift.relative for drift in run.drift.values()),
-            tolerance=1e-7,
+            tolerance=1e-9,
             kind="at_most",
         )
         for name, run in runs.items()
@@ -47,7 +47,7 @@ def invariants(settings: Settings, progress: ReportProgress) -> StudyResult:
                 "invariants",
                 f"Largest relative drift of what is conserved, at rtol "
                 f"{settings.law_rtol:g}, for each kind of net, against time t. The "
-                "dotted line is 1e-7, which the claims demand.",
+                "dotted line is 1e-9, which the claims demand.",
                 _draw,
             ),
         ),
@@ -130,7 +130,7 @@ def _equivalence(
         "derived: the gradient in V is orthogonal to V",
         expected=0.0,
         measured=float(np.max(np.linalg.norm(difference, axis=1) / size)),
-        tolerance=1e-7,
+        tolerance=1e-8,
         kind="at_most",
     )
 
@@ -149,9 +149,7 @@ def effective_init(settings: Settings, progress: ReportProgress) -> StudyResult:
     alpha = settings.alpha
 
     def limit(name: str, model: Model, w0: Any) -> tuple[Any, Trajectory]:
-        run = run_to_limit(
-            model, w0, data.A, data.y, settings, residual=settings.residual
-        ).run
+        run = run_to_limit(model, w0, data.A, data.y, settings).run
         evidence[name] = repr(run)
         return x_end(model, run), run
 
@@ -225,7 +223,7 @@ def _draw(dataset: Any) -> Any:
         # Two of them move alike: dashes over a full line show both.
         line = "--" if k % 2 else "-"
         ax.plot(dataset.law_time.values[1:], drift, line, label=str(net))
-    ax.axhline(1e-7, color="gray", linestyle=":", label="bound of the claims")
+    ax.axhline(1e-9, color="gray", linestyle=":", label="bound of the claims")
     ax.set(
         xscale="log",
         yscale="log",

@@ -1,189 +1,191 @@
-"""Part 5: depth and sparsity on random instances."""
+"""Part 5: maps over initialization, rate ratio, depth and sparsity."""
 
-import dataclasses
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
-from ...models import DiagonalNet, sparse_random
-from .._claim import Claim
+from ...models import l1_minimizer
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import (
-    descend,
-    method_name,
-    relative,
-    run_to_limit,
-    time_of,
-    with_kappa,
-    x_end,
-)
+from ._map_cell import Cell, Place, instance, run_cell
+from ._map_claims import map_claims
+from ._map_figures import draw_descent, draw_error, draw_helps, draw_share, draw_time
+from ._runs import method_name, relative
 from ._settings import Settings
 
-
-@dataclasses.dataclass(frozen=True)
-class _Cell:
-    """One random instance at one depth and sparsity, by one method."""
-
-    error: float
-    descent_error: float
-    time: float
-    descent_time: float
-    reached: bool
-    evidence: str
+AXES = ("depth", "sparsity", "map_alpha", "map_method", "instance")
 
 
 def maps(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
-    """Reconstruction error and time, plain and normalized, over depth and sparsity."""
-    methods = (None, settings.kappa)
-    cells: list[_Cell] = []
-    evidence: dict[str, str] = {}
-    for depth, sparsity, kappa in itertools.product(
-        settings.depths, settings.sparsities, methods
-    ):
-        name = f"depth {depth}, {sparsity} nonzero, {method_name(kappa)}"
-        progress(f"random instances: {name}")
-        for n in range(settings.num_instances):
-            cells.append(_cell(settings, depth, sparsity, kappa, seed + n))
-            evidence[f"{name}, instance {n}"] = cells[-1].evidence
-    dataset = _dataset(settings, cells, methods)
+    """Error, time and what the law predicts of them, on random instances."""
+    methods = (None, *settings.map_kappas)
+    cells: dict[Place, Cell] = {}
+    grid = itertools.product(settings.depths, methods, settings.map_alphas)
+    total = len(settings.depths) * len(methods) * len(settings.map_alphas)
+    each = len(settings.sparsities) * settings.num_instances
+    for k, (depth, kappa, alpha) in enumerate(grid):
+        name = f"depth {depth}, {method_name(kappa)}, alpha = {alpha:g}"
+        progress(f"maps, {k + 1} of {total} ({each} flows each): {name}")
+        for sparsity, number in itertools.product(
+            settings.sparsities, range(settings.num_instances)
+        ):
+            place = Place(depth, sparsity, alpha, kappa, number)
+            descent = _with_descent(place, settings)
+            cells[place] = run_cell(place, settings, seed, descent)
+    dataset = _dataset(settings, cells, seed)
     return StudyResult(
-        claims=_claims(settings, dataset),
+        claims=map_claims(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "maps",
-                f"Random instances ({settings.num_samples} equations, "
-                f"{settings.num_features} unknowns) from alpha = {settings.alpha:g}, "
-                f"median over {settings.num_instances} instances a point, against the "
-                "number of nonzero entries, for each depth. Left: relative error of "
-                "the flow's limit. Right: time at which the relative residual is 1e-3, "
-                "each flow on its own clock; crosses: the same by gradient descent "
-                f"with eta = {settings.eta:g}, on the clock t = eta k.",
-                _draw,
-            ),
-        ),
-        evidence=evidence,
+        figures=_figures(settings),
+        evidence=_evidence(cells),
     )
 
 
-def _cell(
-    settings: Settings, depth: int, sparsity: int, kappa: float | None, seed: int
-) -> _Cell:
-    data = sparse_random(
-        settings.num_features, settings.num_samples, sparsity, seed=seed
-    )
-    assert data.x_true is not None
-    model = with_kappa(DiagonalNet(settings.num_features, depth), kappa)
-    # The same initial x at every depth, so that depths compare at equal scale.
-    w0 = model.init((settings.alpha**2) ** (1 / depth))
-    residual = settings.coarse_residual
-    end = run_to_limit(
-        model, w0, data.A, data.y, settings, residual=residual, throw=False
-    )
-    descent = descend(model, w0, data.A, data.y, settings)
-    reached = end.run.result.ok
-    error = relative(x_end(model, end.run), data.x_true)
-    return _Cell(
-        error=error if reached else float("nan"),
-        descent_error=relative(x_end(model, descent), data.x_true),
-        time=end.time_fitted,
-        descent_time=time_of(descent),
-        reached=reached,
-        evidence=f"{end.run!r}\n{descent!r}",
+def nearest(values: tuple[float, ...], wanted: float) -> float:
+    """The value nearest to the one wanted, on a logarithmic scale."""
+    return min(values, key=lambda value: abs(math.log(value / wanted)))
+
+
+def _with_descent(place: Place, settings: Settings) -> bool:
+    """Whether descent runs too: one instance at one scale and two methods."""
+    return (
+        place.instance == 0
+        and place.alpha == nearest(settings.map_alphas, settings.alpha)
+        and place.kappa in (None, nearest(settings.map_kappas, settings.kappa))
     )
 
 
-def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
-    time, descent_time = dataset["map_time_fitted"], dataset["map_descent_time_fitted"]
-    claims = [
-        Claim(
-            "maps-reached",
-            "Flows on random instances reach a relative residual of "
-            f"{settings.coarse_residual:g} within {settings.max_steps} steps: share. "
-            "Those that do not are left out of the medians.",
-            "gflow: an implicit solver with a dense Jacobian",
-            expected=0.8,
-            measured=float(dataset["map_reached"].mean()),
-            kind="at_least",
-        ),
-        Claim(
-            "maps-descent-time",
-            "Gradient descent fits the data (relative residual 1e-3) at the flow's "
-            "time: median relative difference over all cells.",
-            "backward error analysis: of first order in eta",
-            expected=0.0,
-            measured=float(np.nanmedian(np.abs(descent_time.values / time.values - 1))),
-            tolerance=0.05,
-            kind="at_most",
-        ),
-    ]
-    if 2 in settings.depths:
-        error = dataset["map_error"].sel(depth=2)
-        plain, normalized = error.isel(map_method=0), error.isel(map_method=1)
-        claims.append(
-            Claim(
-                "maps-normalization-helps",
-                f"At depth 2 and alpha = {settings.alpha:g}, normalization with kappa "
-                f"= {settings.kappa:g} lowers the reconstruction error: median over "
-                "instances and sparsities of error normalized over error plain.",
-                "Chou, Rauhut, Ward 2023: the bias persists at practical scale",
-                expected=0.5,
-                measured=float(np.nanmedian(normalized.values / plain.values)),
-                kind="at_most",
-            )
-        )
-    return tuple(claims)
-
-
-def _dataset(settings: Settings, cells: list[_Cell], methods: Any) -> Any:
+def _dataset(settings: Settings, cells: dict[Place, Cell], seed: int) -> Any:
     import xarray
 
-    axes = ("depth", "sparsity", "map_method", "instance")
-    depths, sparsities = settings.depths, settings.sparsities
-    shape = (len(depths), len(sparsities), len(methods), settings.num_instances)
+    methods = (None, *settings.map_kappas)
+    shape = (
+        len(settings.depths),
+        len(settings.sparsities),
+        len(settings.map_alphas),
+        len(methods),
+        settings.num_instances,
+    )
+    places = [
+        Place(depth, sparsity, alpha, kappa, number)
+        for depth, sparsity, alpha, kappa, number in itertools.product(
+            settings.depths,
+            settings.sparsities,
+            settings.map_alphas,
+            methods,
+            range(settings.num_instances),
+        )
+    ]
 
     def grid(name: str) -> Any:
-        values = np.array([float(getattr(cell, name)) for cell in cells])
-        return (axes, values.reshape(shape))
+        values = np.array([float(getattr(cells[p], name)) for p in places])
+        return (AXES, values.reshape(shape))
 
+    truth = [
+        [_truth(settings, sparsity, seed + n) for n in range(settings.num_instances)]
+        for sparsity in settings.sparsities
+    ]
+    radii = [
+        [[_radius(x, depth) for x, _ in row] for row in truth]
+        for depth in settings.depths
+    ]
+    names = ("error", "l1_norm", "time", "descent_time", "from_limit")
+    names += ("log_contraction", "reached", "steps")
     return xarray.Dataset(
-        {
-            "map_error": grid("error"),
-            "map_descent_error_fitted": grid("descent_error"),
-            "map_time_fitted": grid("time"),
-            "map_descent_time_fitted": grid("descent_time"),
-            "map_reached": grid("reached"),
+        {f"map_{name}": grid(name) for name in names}
+        | {
+            "map_l1_error": (AXES[1::3], np.array([[e for _, e in r] for r in truth])),
+            "map_radius": ((*AXES[:2], AXES[4]), np.array(radii)),
         },
         coords={
-            "depth": list(depths),
-            "sparsity": list(sparsities),
+            "depth": list(settings.depths),
+            "sparsity": list(settings.sparsities),
+            "map_alpha": list(settings.map_alphas),
             "map_method": [method_name(kappa) for kappa in methods],
+            # Plain flow has no rate ratio: nan.
+            "map_kappa": ("map_method", [math.nan, *settings.map_kappas]),
         },
+        attrs={"num_features": settings.num_features},
     )
 
 
-def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, panels
+def _truth(settings: Settings, sparsity: int, seed: int) -> tuple[np.ndarray, float]:
+    """The true vector, and how far from it the l1 minimizer is."""
+    data = instance(settings, sparsity, seed)
+    x = np.asarray(data.x_true)
+    return x, relative(l1_minimizer(data.A, data.y, nonnegative=True), x)
 
-    figure, (left, right) = panels(2)
-    median = dataset.median("instance")
-    for depth, color in zip(dataset.depth.values, COLORS, strict=False):
-        for method, line in zip(dataset.map_method.values, ("--", "-"), strict=True):
-            at, x = {"depth": depth, "map_method": method}, dataset.sparsity
-            label = f"depth {depth}, {method}"
-            style = {"linestyle": line, "color": color}
-            left.plot(x, median["map_error"].sel(at), "o", label=label, **style)
-            right.plot(x, median["map_time_fitted"].sel(at), "o", **style)
-            steps = median["map_descent_time_fitted"].sel(at)
-            right.plot(x, steps, "x", color="black", zorder=3)
-    for ax in (left, right):
-        ax.set(yscale="log", xlabel="nonzero entries of the true vector")
-        ax.set_xticks(dataset.sparsity.values)
-    left.set(title="Who finds the sparse vector?", ylabel="relative error of the limit")
-    right.set_title("How soon are the data fitted? (x: descent)")
-    right.set_ylabel("time t to residual 1e-3")
-    figure.legend(
-        loc="outside lower center", ncols=len(dataset.depth), handlelength=3.0
+
+def _radius(x: np.ndarray, depth: int) -> float:
+    """The norm of the weights that stand for x."""
+    return float(np.sqrt(np.sum(x ** (2 / depth))))
+
+
+def _evidence(cells: dict[Place, Cell]) -> dict[str, str]:
+    """Of each depth and method, the flow with the most steps and the sums of all."""
+    evidence: dict[str, str] = {}
+    for depth, kappa in dict.fromkeys((p.depth, p.kappa) for p in cells):
+        group = {p: c for p, c in cells.items() if (p.depth, p.kappa) == (depth, kappa)}
+        worst = max(group, key=lambda place: group[place].steps)
+        steps = sum(cell.steps for cell in group.values())
+        reached = sum(cell.reached for cell in group.values())
+        evidence[f"maps, depth {depth}, {method_name(kappa)}"] = (
+            f"{len(group)} flows, {reached} to their limit, {steps} steps. Most steps: "
+            f"alpha = {worst.alpha:g}, {worst.sparsity} nonzero, instance "
+            f"{worst.instance}\n{group[worst].evidence}"
+        )
+    return evidence
+
+
+def _figures(settings: Settings) -> tuple[Figure, ...]:
+    sparsity = settings.sparsities[len(settings.sparsities) // 2]
+    alpha = nearest(settings.map_alphas, settings.alpha)
+    data = (
+        f"{settings.num_instances} random instances ({settings.num_samples} equations, "
+        f"{settings.num_features} unknowns)"
     )
-    return figure
+    at = f"{data} with {sparsity} nonzero entries, x0 = alpha^2 at every depth"
+    law = "kappa = 2 log(r/r0)/(r^2 - r0^2), r the norm of the true vector's weights"
+    return (
+        Figure(
+            "map_error",
+            f"Median relative error of the flow's limit over {at}; the number is its "
+            "decimal logarithm. Gray: no limit within "
+            f"{settings.map_max_steps} steps, in most instances.",
+            lambda dataset: draw_error(dataset, sparsity),
+        ),
+        Figure(
+            "map_helps",
+            "Median ratio of the errors of the normalized and the plain limit over "
+            f"{at}; the number is its decimal logarithm, blue where normalization "
+            f"helps. The line is the law, drawn without any run: {law}. It "
+            "tells help (above) from harm (below) left of the dotted line, r0 = r; "
+            "right of that no flow ends near the true vector, and its norm tells "
+            "nothing. Gray: as in the map of errors.",
+            lambda dataset: draw_helps(dataset, sparsity),
+        ),
+        Figure(
+            "map_time",
+            f"Median time at which the data are fitted (relative residual 1e-3) over "
+            f"{at}, each flow on its own clock; the number is its decimal logarithm. "
+            f"Gray: not fitted within {settings.map_max_steps} steps.",
+            lambda dataset: draw_time(dataset, sparsity),
+        ),
+        Figure(
+            "map_recovered",
+            f"Share of {data} whose true vector is found (relative error below "
+            f"{settings.recovered:g}), from alpha = {alpha:g}, against the number of "
+            "its nonzero entries. The top row is what minimizing the l1 norm finds. "
+            f"A flow not at its limit within {settings.map_max_steps} steps has not "
+            "found it: deep nets with a large kappa wait at saddles.",
+            lambda dataset: draw_share(dataset, alpha, settings.recovered),
+        ),
+        Figure(
+            "map_descent",
+            f"Time at which gradient descent (t = eta k, eta = {settings.eta:g}) fits "
+            "the data against the time at which the flow does, one instance of every "
+            f"depth and sparsity from alpha = {alpha:g}.",
+            draw_descent,
+        ),
+    )
