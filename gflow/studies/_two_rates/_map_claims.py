@@ -1,0 +1,154 @@
+"""What the maps are claimed to show."""
+
+from typing import Any
+
+import numpy as np
+
+from .._claim import Claim
+from ._settings import Settings
+from ._thresholds import Thresholds
+
+_SOURCE = "computed for this project from seeds 0 to 3, draw order X, y, W, a"
+_PAPER = "Razborov 2022: convergence extends well beyond the NTK regime"
+# Ratio and width: how many of seeds 0 to 3 come to zero loss, at n = 50, d = 10.
+_COUNTS = {
+    (1.0, 4): 0,
+    (1.0, 8): 3,
+    (1.0, 16): 4,
+    (0.0, 16): 3,
+    (0.0, 32): 4,
+}
+# Width: change of the kernel, and of activations, at zero loss; both rates 1.
+_DRIFTS = {16: 2.45, 64: 0.52, 128: 0.20}
+_FLIPS = {16: 0.16}
+
+
+def map_claims(
+    settings: Settings, num_samples: int, dataset: Any, found: Thresholds
+) -> tuple[Claim, ...]:
+    """The reference numbers where they apply, and the boundary."""
+    prefix = f"map_{num_samples}"
+    claims: list[Claim] = []
+    is_reference = (num_samples, settings.dim) == (50, 10) and settings.num_seeds >= 4
+    plain = (settings.labels, settings.initialization) == ("gaussian", "lecun")
+    if is_reference and plain:
+        claims += _reference(dataset, prefix, settings)
+    claims += _boundary(settings, num_samples, found)
+    claims.append(_invariants(settings, num_samples, dataset, prefix))
+    if settings.frozen_first:
+        claims.append(_rank(num_samples, dataset, prefix))
+    return tuple(claims)
+
+
+def _reference(dataset: Any, prefix: str, settings: Settings) -> list[Claim]:
+    four = dataset.isel(map_seed=slice(0, 4))
+    claims: list[Claim] = []
+    for (ratio, width), count in _COUNTS.items():
+        if ratio not in settings.ratios or width not in settings.widths:
+            continue
+        here = four.sel(map_ratio=ratio, map_width=width)
+        claims.append(
+            Claim(
+                f"count-m{width}-ratio{ratio:g}",
+                f"Flows that come to zero loss, of four: n = 50, d = 10, width {width}, "
+                f"rate ratio {ratio:g}.",
+                _SOURCE,
+                expected=count,
+                measured=float(here[f"{prefix}_converged"].sum()),
+            )
+        )
+    if 1.0 not in settings.ratios:
+        return claims
+    for name, numbers, what, tolerance in (
+        ("drift", _DRIFTS, "change of the kernel |K(T) - K(0)|/|K(0)|", 0.05),
+        ("flips", _FLIPS, "share of activations flipped", 0.1),
+    ):
+        for width, expected in numbers.items():
+            if width not in settings.widths:
+                continue
+            here = four.sel(map_ratio=1.0, map_width=width)
+            claims.append(
+                Claim(
+                    f"{name}-m{width}",
+                    f"Median over seeds 0 to 3 of the {what} at zero loss, width "
+                    f"{width}, both rates 1. The number is given with two digits.",
+                    _SOURCE,
+                    expected=expected,
+                    measured=float(here[f"{prefix}_{name}"].median()),
+                    tolerance=tolerance,
+                    kind="relative",
+                )
+            )
+    return claims
+
+
+def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
+    per_width = (settings.dim + 1) / n
+    width, interval = found.width
+    claims = [
+        Claim(
+            f"boundary-parameters-n{n}",
+            f"Parameters per example, m(d+1)/n, at the width from which on flows "
+            f"converge (n = {n}, ratio {found.ratio:g}): geometric mean over seeds, with "
+            "its 95 % bootstrap interval, is at most 4.",
+            "computed for this project: zero loss comes at m(d+1)/n of 2 to 4",
+            expected=4.0,
+            measured=width * per_width,
+            interval=(interval[0] * per_width, interval[1] * per_width),
+            kind="at_most",
+        ),
+        Claim(
+            f"boundary-drift-n{n}",
+            f"At that width (n = {n}) the kernel changes by more than its own size: "
+            "median over seeds, 95 % bootstrap interval.",
+            _PAPER,
+            expected=1.0,
+            measured=found.drift[0],
+            interval=found.drift[1],
+            kind="at_least",
+        ),
+    ]
+    if max(settings.widths) < 8 * width:
+        return claims
+    claims.append(
+        Claim(
+            f"boundary-factor-n{n}",
+            f"The width at which the kernel changes by less than 10 % is many times "
+            f"that from which on flows converge (n = {n}): geometric mean over seeds of "
+            "the factor, 95 % bootstrap interval. Seeds that do not come to 10 % count "
+            f"with the largest width, {max(settings.widths)}.",
+            _PAPER,
+            expected=5.0,
+            measured=found.lazy_factor[0],
+            interval=found.lazy_factor[1],
+            kind="at_least",
+        )
+    )
+    return claims
+
+
+def _invariants(settings: Settings, n: int, dataset: Any, prefix: str) -> Claim:
+    return Claim(
+        f"map-invariants-n{n}",
+        f"Every neuron's invariant in every flow of the map, n = {n}: largest relative "
+        f"drift, at most ten times the tolerance of {settings.rtol:g}.",
+        "Razborov 2022",
+        expected=0.0,
+        measured=float(np.nanmax(dataset[f"{prefix}_invariant"], initial=0.0)),
+        tolerance=10 * settings.rtol,
+        kind="at_most",
+    )
+
+
+def _rank(n: int, dataset: Any, prefix: str) -> Claim:
+    """With the first layer frozen, K₂ has rank at most m."""
+    frozen = dataset.sel(map_ratio=np.inf)
+    narrow = frozen.isel(map_width=np.flatnonzero(dataset.map_width.values < n))
+    return Claim(
+        f"frozen-first-n{n}",
+        f"With the first layer frozen no net narrower than n = {n} comes to zero loss: "
+        "how many do.",
+        "derived: a linear model of m < n parameters",
+        expected=0.0,
+        measured=float(narrow[f"{prefix}_converged"].sum()),
+    )

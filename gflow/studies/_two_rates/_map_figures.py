@@ -1,0 +1,103 @@
+"""Figures of the maps."""
+
+from typing import Any
+
+import numpy as np
+
+from ._thresholds import LAZY, wilson
+
+
+def draw_map(dataset: Any, prefix: str) -> Any:
+    """Four heat maps over width and ratio."""
+    from ...plots import panels
+
+    figure, axes = panels(4)
+    n = int(prefix.removeprefix("map_"))
+    figure.suptitle(f"n = {n} examples, d = {dataset.attrs['dim']}")
+    mean, median = dataset.mean("map_seed"), dataset.median("map_seed")
+    frozen = dataset[f"{prefix}_frozen"] <= dataset.attrs["zero"]
+    lazy = mean[f"{prefix}_is_lazy"].values.T
+    _heat(
+        axes[0], mean[f"{prefix}_converged"], "viridis", "%.2g", label="share of seeds"
+    )
+    axes[0].set_title("Which flows come to zero loss?")
+    _heat(axes[1], frozen.mean("map_seed"), "viridis", lazy, label="share of seeds")
+    axes[1].set_title("Which would with a frozen kernel?")
+    drift = 100 * median[f"{prefix}_drift"]
+    _heat(axes[2], drift, "magma_r", "%.0f", label="change of K, percent", log=True)
+    axes[2].set_title("How far does the kernel move?")
+    flips = 100 * median[f"{prefix}_flips"]
+    _heat(axes[3], flips, "magma_r", "%.0f", label="pairs flipped, percent")
+    axes[3].set_title("How many activations flip?")
+    widths = dataset.map_width.values
+    at = np.interp(
+        np.log(n / (dataset.attrs["dim"] + 1)), np.log(widths), _places(widths)
+    )
+    for ax in axes:
+        ax.axvline(at, color="white", linestyle="--", linewidth=3.2)
+        ax.axvline(at, color="black", linestyle="--", linewidth=1.6)
+    return figure
+
+
+def _places(values: Any) -> Any:
+    return np.arange(len(values), dtype=float)
+
+
+def _heat(
+    ax: Any, values: Any, colors: str, text: Any, *, label: str, log: bool = False
+) -> None:
+    """Cells in the order of the settings: widths to the right, ratios upwards."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    grid = values.transpose("map_ratio", "map_width").values
+    low, high = (
+        (1.0, 300.0) if log else (0.0, 1.0 if label.startswith("share") else 30.0)
+    )
+    norm = LogNorm(low, high, clip=True) if log else Normalize(low, high, clip=True)
+    shown = np.where(grid > 0, grid, low)
+    image = ax.imshow(shown, norm=norm, cmap=colors, origin="lower", aspect="auto")
+    ax.grid(visible=False)
+    numbers = grid if isinstance(text, str) else text
+    form = text if isinstance(text, str) else "%.2g"
+    for (row, column), value in np.ndenumerate(numbers):
+        red, green, blue, _ = image.cmap(norm(shown[row, column]))
+        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        color = "white" if dark else "black"
+        ax.text(
+            column, row, form % value, ha="center", va="center", color=color, fontsize=9
+        )
+    widths, ratios = values.map_width.values, values.map_ratio.values
+    ax.set_xticks(range(len(widths)), [f"{width:g}" for width in widths])
+    names = ["∞" if np.isinf(ratio) else f"{ratio:g}" for ratio in ratios]
+    ax.set_yticks(range(len(ratios)), names)
+    ax.set(xlabel="width m", ylabel="rate ratio η₂/η₁")
+    ax.figure.colorbar(image, ax=ax, label=label)
+
+
+def draw_boundary(dataset: Any) -> Any:
+    """Share converged and kernel change against parameters per example, for each n."""
+    from ...plots import COLORS, panels
+
+    figure, (left, right) = panels(2)
+    ratios = dataset.map_ratio.values
+    ratio = 1.0 if 1.0 in ratios else ratios[0]
+    here = dataset.sel(map_ratio=ratio)
+    names = [str(name) for name in here if str(name).endswith("_converged")]
+    found = sorted(int(name.split("_")[1]) for name in names if name.startswith("map_"))
+    for n, color in zip(found, COLORS, strict=False):
+        x = here.map_width.values * (dataset.attrs["dim"] + 1) / n
+        converged = here[f"map_{n}_converged"]
+        num = converged.sizes["map_seed"]
+        low, high = wilson(converged.sum("map_seed").values, num)
+        left.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+        left.plot(x, converged.mean("map_seed"), "o-", color=color, label=f"n = {n}")
+        drift = here[f"map_{n}_drift"].where(converged > 0).median("map_seed")
+        right.plot(x, 100 * drift, "o-", color=color, label=f"n = {n}")
+    right.axhline(100 * LAZY, color="gray", linestyle=":")
+    for ax in (left, right):
+        ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
+        ax.legend()
+    left.set(title="From which width on do flows converge?", ylabel="share of seeds")
+    right.set(title="Is that a kernel regime?", yscale="log")
+    right.set_ylabel("change of the kernel, percent")
+    return figure
