@@ -114,7 +114,8 @@ def frozen_residual(
     ```python
     >>> import jax.numpy as jnp
     >>> from gflow.diagnostics import frozen_residual
-    >>> print(frozen_residual(jnp.diag(jnp.array([1.0, 0.0])), jnp.ones(2), [2.0]).round(4))
+    >>> kernel = jnp.diag(jnp.array([1.0, 0.0]))
+    >>> print(frozen_residual(kernel, jnp.ones(2), [2.0]).round(4))
     [[0.1353 1.    ]]
 
     ```

@@ -124,11 +124,11 @@ def relu_init(
     if kind not in INITIALIZATIONS:
         known = ", ".join(INITIALIZATIONS)
         raise ValueError(f"initialization is one of {known}, not {kind!r}")
-    X, y = np.asarray(X, float), np.asarray(y, float)
-    n, d = X.shape
+    inputs = np.asarray(X, float)
+    n, d = inputs.shape
     w, a = rng.standard_normal((width, d)), np.zeros(width)
     if kind == "oymak":
-        w = w / np.sqrt(np.mean(np.sum(X**2, axis=1)))
+        w = w / np.sqrt(np.mean(np.sum(inputs**2, axis=1)))
         sign = np.where(np.arange(width) < (width + 1) // 2, 1.0, -1.0)
         a = sign * np.linalg.norm(y) / np.sqrt(width * n)
     else:
@@ -164,12 +164,12 @@ def relu_kernel_mean(
 
     ```
     """
-    X = np.asarray(X, float)
-    inner, norms = X @ X.T, np.linalg.norm(X, axis=1)
+    inputs = np.asarray(X, float)
+    inner, norms = inputs @ inputs.T, np.linalg.norm(inputs, axis=1)
     sizes = np.outer(norms, norms)
     # Data at the origin see neither layer: their angle is arbitrary.
     cosine = np.clip(inner / np.where(sizes > 0, sizes, 1.0), -1.0, 1.0)
     theta = np.arccos(cosine)
     first = inner * (np.pi - theta) / (2 * np.pi)
     second = sizes * (np.sin(theta) + (np.pi - theta) * cosine) / (2 * np.pi)
-    return rates[0] * first + rates[1] * (width / X.shape[1]) * second
+    return rates[0] * first + rates[1] * (width / inputs.shape[1]) * second

@@ -55,10 +55,11 @@ def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
             Figure(
                 "descent",
                 f"Gradient descent with rates 1 and {settings.descent_ratio:g} on "
-                f"n = {_N} Gaussian data, width {_WIDTH}, seed 0, to t = {_T1:g}. Left: "
-                "distance of its parameters to those of the flow, which slides along "
-                "kinks that the steps can only zigzag across. Right: drift of the "
-                "invariants, which the flow keeps. Dotted lines have slope 1.",
+                f"n = {_N} Gaussian data, width {_WIDTH}, seed 0, to "
+                f"t = {_T1:g}. Left: distance of its parameters to those of the flow, "
+                "which slides along kinks that the steps can only zigzag across. "
+                "Right: drift of the invariants, which the flow keeps. Dotted lines "
+                "have slope 1.",
                 _draw,
             ),
         ),

@@ -50,9 +50,10 @@ def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
 def _instance(num: int, width: int, kind: str, seed: int) -> TwoLayerInstance:
     """Digits centered and scaled to ‖x‖² = d on the mean, as Gaussian data have it."""
     images = images_digits(seed=seed)
-    X = images.x[:num].reshape(num, -1)
-    X = X - X.mean(axis=0)
-    X *= np.sqrt(X.shape[1] / np.mean(np.sum(X**2, axis=1)))
+    pixels = images.x[:num].reshape(num, -1)
+    centered = pixels - pixels.mean(axis=0)
+    size = np.sqrt(np.mean(np.sum(centered**2, axis=1)) / pixels.shape[1])
+    X = centered / size
     rng = np.random.default_rng(seed)
     random = rng.choice([-1.0, 1.0], num)
     y = random if kind == "random" else 1.0 - 2.0 * (images.y[:num] % 2)
@@ -131,8 +132,7 @@ def _draw(dataset: Any) -> Any:
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
     left.set(title="Are random labels learnt by heart?", ylabel="share of labelings")
     left.legend()
-    middle.set(
-        title="How long does it take?", ylabel="time t to zero loss", yscale="log"
-    )
+    middle.set(title="How long does it take?", yscale="log")
+    middle.set_ylabel("time t to zero loss")
     right.set(title="Does the kernel move?", ylabel="percent", yscale="log")
     return figure

@@ -50,8 +50,8 @@ def _reference(dataset: Any, prefix: str, settings: Settings) -> list[Claim]:
         claims.append(
             Claim(
                 f"count-m{width}-ratio{ratio:g}",
-                f"Flows that come to zero loss, of four: n = 50, d = 10, width {width}, "
-                f"rate ratio {ratio:g}.",
+                f"Flows that come to zero loss, of four: n = 50, d = 10, width "
+                f"{width}, rate ratio {ratio:g}.",
                 _SOURCE,
                 expected=count,
                 measured=float(here[f"{prefix}_converged"].sum()),
@@ -89,8 +89,8 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
         Claim(
             f"boundary-parameters-n{n}",
             f"Parameters per example, m(d+1)/n, at the width from which on flows "
-            f"converge (n = {n}, ratio {found.ratio:g}): geometric mean over seeds, with "
-            "its 95 % bootstrap interval, is at most 4.",
+            f"converge (n = {n}, ratio {found.ratio:g}): geometric mean over seeds, "
+            "with its 95 % bootstrap interval, is at most 4.",
             "computed for this project: zero loss comes at m(d+1)/n of 2 to 4",
             expected=4.0,
             measured=width * per_width,
@@ -114,9 +114,9 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
         Claim(
             f"boundary-factor-n{n}",
             f"The width at which the kernel changes by less than 10 % is many times "
-            f"that from which on flows converge (n = {n}): geometric mean over seeds of "
-            "the factor, 95 % bootstrap interval. Seeds that do not come to 10 % count "
-            f"with the largest width, {max(settings.widths)}.",
+            f"that from which on flows converge (n = {n}): geometric mean over seeds "
+            "of the factor, 95 % bootstrap interval. Seeds that do not come to 10 % "
+            f"count with the largest width, {max(settings.widths)}.",
             _PAPER,
             expected=5.0,
             measured=found.lazy_factor[0],

@@ -16,12 +16,11 @@ def draw_map(dataset: Any, prefix: str) -> Any:
     figure.suptitle(f"n = {n} examples, d = {dataset.attrs['dim']}")
     mean, median = dataset.mean("map_seed"), dataset.median("map_seed")
     frozen = dataset[f"{prefix}_frozen"] <= dataset.attrs["zero"]
+    share = "share of seeds"
     lazy = mean[f"{prefix}_is_lazy"].values.T
-    _heat(
-        axes[0], mean[f"{prefix}_converged"], "viridis", "%.2g", label="share of seeds"
-    )
+    _heat(axes[0], mean[f"{prefix}_converged"], "viridis", "%.2g", label=share)
     axes[0].set_title("Which flows come to zero loss?")
-    _heat(axes[1], frozen.mean("map_seed"), "viridis", lazy, label="share of seeds")
+    _heat(axes[1], frozen.mean("map_seed"), "viridis", lazy, label=share)
     axes[1].set_title("Which would with a frozen kernel?")
     drift = 100 * median[f"{prefix}_drift"]
     _heat(axes[2], drift, "magma_r", "%.0f", label="change of K, percent", log=True)
@@ -30,17 +29,12 @@ def draw_map(dataset: Any, prefix: str) -> Any:
     _heat(axes[3], flips, "magma_r", "%.0f", label="pairs flipped, percent")
     axes[3].set_title("How many activations flip?")
     widths = dataset.map_width.values
-    at = np.interp(
-        np.log(n / (dataset.attrs["dim"] + 1)), np.log(widths), _places(widths)
-    )
+    even = np.log(n / (dataset.attrs["dim"] + 1))
+    at = np.interp(even, np.log(widths), np.arange(len(widths)))
     for ax in axes:
         ax.axvline(at, color="white", linestyle="--", linewidth=3.2)
         ax.axvline(at, color="black", linestyle="--", linewidth=1.6)
     return figure
-
-
-def _places(values: Any) -> Any:
-    return np.arange(len(values), dtype=float)
 
 
 def _heat(
@@ -50,9 +44,8 @@ def _heat(
     from matplotlib.colors import LogNorm, Normalize
 
     grid = values.transpose("map_ratio", "map_width").values
-    low, high = (
-        (1.0, 300.0) if log else (0.0, 1.0 if label.startswith("share") else 30.0)
-    )
+    linear = (0.0, 1.0 if label.startswith("share") else 30.0)
+    low, high = (1.0, 300.0) if log else linear
     norm = LogNorm(low, high, clip=True) if log else Normalize(low, high, clip=True)
     shown = np.where(grid > 0, grid, low)
     image = ax.imshow(shown, norm=norm, cmap=colors, origin="lower", aspect="auto")

@@ -140,8 +140,8 @@ def _scaling(
             Claim(
                 f"scaling-c{c:g}",
                 f"Scaling by c = {c:g}, (W, a, eta_1, eta_2) to (cW, a/c, c^2 eta_1, "
-                "eta_2/c^2), leaves the trajectory of the predictions: largest distance "
-                "over |y| to t = 2.",
+                "eta_2/c^2), leaves the trajectory of the predictions: largest "
+                "distance over |y| to t = 2.",
                 "Razborov 2022; derived",
                 expected=0.0,
                 measured=float(np.max(gap) / np.linalg.norm(data.y)),
