@@ -33,7 +33,6 @@ jax.config.update("jax_enable_x64", True)
 import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import gflow as gf
@@ -153,7 +152,8 @@ for count in samples:
     print(
         f"n = {count:3}: converges from m = {width[0]:.1f} ({width[1]:.1f} to "
         f"{width[2]:.1f}), where the kernel changes by {100 * drift_there[0]:.0f} %; "
-        f"kernel regime {factor[0]:.0f} ({factor[1]:.0f} to {factor[2]:.0f}) times wider"
+        f"kernel regime {factor[0]:.0f} times wider "
+        f"({factor[1]:.0f} to {factor[2]:.0f})"
     )
 
 # %% [markdown]

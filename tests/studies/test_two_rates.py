@@ -20,6 +20,7 @@ from gflow.studies._two_rates._thresholds import thresholds, wilson
         ("digits_samples=5", "digits_samples must be >= 10"),
         ("labels=worst", "labels must be one of gaussian"),
         ("zero=1", "zero must be < 1"),
+        ("descent_etas=0.003", "must divide 0.5"),
         ("initialization=zero_output", "nothing moves"),
     ],
 )
@@ -50,7 +51,7 @@ def test_a_cell_with_a_frozen_first_layer_is_linear_regression() -> None:
         return float(np.sum((r * np.exp(-values * t)) ** 2) / size)
 
     cell = run_cell(data, np.inf, settings)
-    np.testing.assert_allclose(cell.loss, loss(3.0), rtol=1e-8, atol=1e-15)
+    np.testing.assert_allclose(cell.loss, 0.5 * size * loss(3.0), rtol=1e-8)
     assert cell.converged == float(loss(3.0) <= 1e-3) == 1.0
     np.testing.assert_allclose(loss(cell.time), 1e-3, rtol=1e-6)
     narrow = run_cell(two_layer_instance(6, 4, 2, seed=0), np.inf, settings)

@@ -81,11 +81,11 @@ def _figures(settings: Settings, num_samples: int, prefix: str) -> tuple[Figure,
             f"comes to {settings.zero:g} of |y|^2/2 by t = {settings.t1:g} within "
             f"{settings.max_steps} steps. The dashed line is m(d+1) = n, as many "
             "parameters as examples. Top right: share of instances on which the "
-            "model that is linear at the start would converge by the same time; the "
-            "number in a cell is the share on which the kernel stayed so near to its "
-            "start that this alone proves convergence (|K(t) - K(0)| < least "
-            "eigenvalue of K(0)). Below: change of the kernel in percent, and of the "
-            "activations, medians over seeds.",
+            "model that is linear at the start would converge by the same time; "
+            "in parentheses the share on which the kernel stayed so near to its start, "
+            "at all saved times, that this alone proves convergence (|K(t) - K(0)| < "
+            "least eigenvalue of K(0)). Below: change of the kernel in percent, and of "
+            "the activations, medians over seeds.",
             draw,
         )
     ]

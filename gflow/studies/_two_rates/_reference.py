@@ -54,7 +54,7 @@ def reference(settings: Settings, progress: ReportProgress) -> StudyResult:
     claims.append(_balance())
     return StudyResult(
         claims=tuple(claims),
-        dataset=_dataset(variables),
+        dataset=_dataset(variables, settings),
         figures=(
             Figure(
                 "reference",
@@ -146,7 +146,7 @@ def _scaling(
                 expected=0.0,
                 measured=float(np.max(gap) / np.linalg.norm(data.y)),
                 # Errors of two runs, grown along the flow.
-                tolerance=1e3 * settings.law_rtol,
+                tolerance=100 * settings.law_rtol,
                 kind="at_most",
             )
         )
@@ -197,12 +197,12 @@ def _curves(width: int, run: Trajectory) -> dict[str, Any]:
     }
 
 
-def _dataset(variables: dict[str, Any]) -> Any:
+def _dataset(variables: dict[str, Any], settings: Settings) -> Any:
     import xarray
 
     coords = {k: v for k, v in variables.items() if k.startswith("reference_time")}
     rest = {k: v for k, v in variables.items() if k not in coords}
-    return xarray.Dataset(rest, coords=coords)
+    return xarray.Dataset(rest, coords, {"law_rtol": settings.law_rtol})
 
 
 def _draw(dataset: Any) -> Any:
@@ -216,9 +216,12 @@ def _draw(dataset: Any) -> Any:
         left.plot(list(losses), list(losses.values()), "x", color="black", zorder=3)
         drift = np.maximum(dataset[f"reference_drift_{width}"].values[1:], 1e-17)
         right.plot(t[1:], drift, label=label, **style)
+    bound = 10 * dataset.attrs["law_rtol"]
+    right.axhline(bound, color="gray", linestyle=":", label="bound of the claims")
     for ax in (left, right):
         ax.set(xscale="log", yscale="log", xlabel="time t")
         ax.legend()
+    right.set_ylim(1e-5 * bound, 10 * bound)
     left.set(title="Is the flow through kinks the right one?", ylabel="loss L")
     right.set_title("Is each neuron's invariant kept?")
     right.set_ylabel("relative drift")

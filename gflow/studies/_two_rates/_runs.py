@@ -82,7 +82,7 @@ class Cell:
     """What one flow did, as numbers; NaN where it cannot be told.
 
     - `converged`: whether the loss came to zero; `time`: when.
-    - `loss`: at the end, relative to ‖y‖²/2.
+    - `loss`: L at the end.
     - `drift`: ‖K(T) - K(0)‖_F/‖K(0)‖_F at the end; `flips`: share of activations.
     - `is_lazy`: whether the kernel stayed within λ_min(K(0)) of K(0) in the spectral
         norm at all saved times, which by itself proves convergence.
@@ -127,10 +127,10 @@ def run_cell(data: TwoLayerInstance, ratio: float, settings: Settings) -> Cell:
         zero=settings.zero,
         max_steps=settings.max_steps,
     )
-    return _measured(run, first, size, frozen)
+    return _measured(run, first, frozen)
 
 
-def _measured(run: Trajectory, first: Any, size: float, frozen: float) -> Cell:
+def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
     problem = run.origin.problem
     points = [_at(run.ws, k) for k in range(1, len(run.ts))]
     # Of the last and of all points: a kernel that strays may come back.
@@ -142,7 +142,7 @@ def _measured(run: Trajectory, first: Any, size: float, frozen: float) -> Cell:
         outcome=run.result.name,
         converged=float(reached),
         time=float(run.ts[-1]) if reached else float("nan"),
-        loss=float(run.observed["loss"][-1]) / (0.5 * size),
+        loss=float(run.observed["loss"][-1]),
         drift=float(np.linalg.norm(moves[-1]) / np.linalg.norm(first)),
         flips=float(activation_flips(problem, run.w0, run.w1)),
         is_lazy=float(far < np.linalg.eigvalsh(first)[0]),
@@ -162,7 +162,7 @@ def _linear(
         outcome="closed form",
         converged=float(reached),
         time=_time_to_zero(kernel, r0, size, settings) if reached else float("nan"),
-        loss=frozen,
+        loss=0.5 * size * frozen,
         drift=0.0,
         flips=0.0,
         # It moves by nothing: what counts is whether its least eigenvalue is positive.

@@ -16,7 +16,7 @@ class Settings(Config):
     dim: int = option(10, help="input dimension d", at_least=1)
     widths: tuple[int, ...] = option((4, 8, 16), help="widths m of the maps, rising")
     ratios: tuple[float, ...] = option(
-        (0.0, 1.0),
+        (1.0,),
         help="rate ratios eta_2/eta_1 of the maps, with eta_1 = 1",
         at_least=0,
     )
@@ -43,9 +43,10 @@ class Settings(Config):
     digits_widths: tuple[int, ...] = option((2, 8), help="widths on the digits, rising")
     num_digits_seeds: int = option(2, help="random labelings of the digits", at_least=1)
     descent_etas: tuple[float, ...] = option(
-        (0.01, 0.005, 0.0025, 0.00125),
-        help="step sizes of gradient descent, divisors of the time 0.5",
+        (0.005, 0.0025, 0.00125, 0.000625),
+        help="step sizes of gradient descent, each a divisor of the time 0.5",
         above=0,
+        at_most=0.5,
     )
     descent_ratio: float = option(
         0.5, help="rate ratio of gradient descent beside the flow", above=0
@@ -54,7 +55,7 @@ class Settings(Config):
         1e-6, help="loss that counts as zero, relative to |y|^2/2", above=0, below=1
     )
     t1: float = option(1e4, help="horizon of the maps, in units of flow time", above=0)
-    max_steps: int = option(5000, help="steps a flow of the maps may take", at_least=1)
+    max_steps: int = option(6000, help="steps a flow of the maps may take", at_least=1)
     rtol: float = option(1e-4, help="relative tolerance of the maps", above=0)
     law_rtol: float = option(
         1e-8, help="relative tolerance of the reference runs", above=0
@@ -69,6 +70,9 @@ class Settings(Config):
             widths = getattr(self, name)
             if min(widths) < 1 or list(widths) != sorted(widths):
                 raise ValueError(f"{name} must rise and be >= 1, not {widths}")
+        for eta in self.descent_etas:
+            if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
+                raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")
         if self.initialization == "zero_output" and 0.0 in self.ratios:
             raise ValueError(
                 "ratio 0 freezes output weights that begin at zero: nothing moves; "
@@ -88,6 +92,6 @@ FULL = Settings(
     digits_samples=150,
     digits_widths=(2, 4, 6, 8, 12, 16, 32),
     num_digits_seeds=4,
-    descent_etas=(0.01, 0.005, 0.0025, 0.00125, 0.000625),
+    descent_etas=(0.005, 0.0025, 0.00125, 0.000625, 0.0003125),
     max_steps=10_000,
 )
