@@ -21,13 +21,18 @@ from gflow.studies._two_rates._thresholds import thresholds, wilson
         ("labels=worst", "labels must be one of gaussian"),
         ("zero=1", "zero must be < 1"),
         ("descent_etas=0.003", "must divide 0.5"),
-        ("initialization=zero_output", "nothing moves"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
     """Each with the name and the range."""
     with pytest.raises(ValueError, match=message):
         with_settings(SMOKE, [setting])
+
+
+def test_a_setting_in_which_nothing_moves_is_refused() -> None:
+    """Output weights that begin at zero and are frozen."""
+    with pytest.raises(ValueError, match="nothing moves"):
+        with_settings(SMOKE, ["initialization=zero_output", "ratios=0,1"])
 
 
 def test_presets_are_settings_of_one_kind() -> None:
@@ -40,7 +45,7 @@ def test_presets_are_settings_of_one_kind() -> None:
 
 def test_a_cell_with_a_frozen_first_layer_is_linear_regression() -> None:
     """Loss at t1 = 3 by the eigenvectors of K₂ = σ(XWᵀ) σ(XWᵀ)ᵀ, narrow or wide."""
-    settings = with_settings(SMOKE, ["t1=3", "zero=1e-3"])
+    settings = with_settings(SMOKE, ["t1=3", "zero=1e-2"])
     data = two_layer_instance(6, 4, 40, seed=0)
     hidden = np.maximum(data.X @ np.asarray(data.w0["w"]).T, 0)
     values, vectors = np.linalg.eigh(hidden @ hidden.T)
@@ -52,21 +57,21 @@ def test_a_cell_with_a_frozen_first_layer_is_linear_regression() -> None:
 
     cell = run_cell(data, np.inf, settings)
     np.testing.assert_allclose(cell.loss, 0.5 * size * loss(3.0), rtol=1e-8)
-    assert cell.converged == float(loss(3.0) <= 1e-3) == 1.0
-    np.testing.assert_allclose(loss(cell.time), 1e-3, rtol=1e-6)
+    assert cell.converged == float(loss(3.0) <= 1e-2) == 1.0
+    np.testing.assert_allclose(loss(cell.time), 1e-2, rtol=1e-6)
     narrow = run_cell(two_layer_instance(6, 4, 2, seed=0), np.inf, settings)
     assert narrow.converged == narrow.is_lazy == 0.0
     assert np.isnan(narrow.time)
 
 
 def test_a_cell_follows_its_flow() -> None:
-    """Against 100,000 steps of Euler, with rates (1, 2) to the time found."""
+    """Against 20,000 steps of Euler, with rates (1, 2) to the time found."""
     settings = with_settings(SMOKE, ["zero=1e-2"])
     data = two_layer_instance(5, 2, 6, seed=0)
     cell = run_cell(data, 2.0, settings)
     assert cell.converged == 1.0
     inward, out = (np.asarray(data.w0[name]) for name in ("w", "a"))
-    num = 100_000
+    num = 20_000
     for _ in range(num):
         z = data.X @ inward.T
         r = np.maximum(z, 0) @ out - data.y
@@ -74,11 +79,11 @@ def test_a_cell_follows_its_flow() -> None:
         inward = inward - cell.time / num * to_w
         out = out - 2 * cell.time / num * to_a
     r = np.maximum(data.X @ inward.T, 0) @ out - data.y
-    np.testing.assert_allclose(r @ r / (data.y @ data.y), 1e-2, rtol=1e-3)
-    before = data.X @ np.asarray(data.w0["w"]).T
-    flips = np.mean((before > 0) != (data.X @ inward.T > 0))
-    # Two pairs of the 30 may lie on their kinks.
-    assert abs(cell.flips - flips) <= 2 / 30
+    np.testing.assert_allclose(r @ r / (data.y @ data.y), 1e-2, rtol=1e-2)
+    before, after = data.X @ np.asarray(data.w0["w"]).T, data.X @ inward.T
+    # Pairs that Euler's steps zigzag about lie on their kinks in the flow.
+    off = np.abs(after) > 1e-3
+    np.testing.assert_allclose(cell.flips, np.mean(off & (before * after < 0)))
     assert cell.invariant < 1e-3
 
 

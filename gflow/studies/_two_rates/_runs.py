@@ -21,7 +21,7 @@ from ._settings import Settings
 # Room for values held at zero at one time, for each example; up to 1.4 were seen. More
 # would cost: each gradient factors a matrix of that size. A run that used all of it is
 # made again with more.
-_HELD_PER_EXAMPLE = 2.5
+_HELD_PER_EXAMPLE = 2.0
 # Points of a run at which its kernel is looked at.
 _NUM_SAVED = 16
 
