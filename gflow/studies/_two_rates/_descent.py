@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...invariants import relu_invariants
-from ...models import TwoLayerReLU, two_layer_instance
+from ...models import TwoLayerInstance, TwoLayerReLU, two_layer_instance
 from ...steppers import Comparison, compare, gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
@@ -31,21 +31,7 @@ def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
         zero=0.0,
         max_steps=100_000,
     )
-    runs: list[Trajectory] = []
-    net = TwoLayerReLU(settings.dim, _WIDTH)
-    for eta in settings.descent_etas:
-        progress(f"gradient descent: eta = {eta:g}")
-        steps = iterate(
-            net.problem(data.X, data.y, rates=rates),
-            gradient_descent(eta),
-            data.w0,
-            round(_T1 / eta),
-            save=Save.at(_TIMES),
-            invariants=relu_invariants(net, rates),
-            throw=False,
-            progress=False,
-        )
-        runs.append(steps)
+    runs = _steps(data, rates, settings, progress)
     comparison = compare(run, runs)
     drifts = np.array([steps.drift["neurons"].relative for steps in runs])
     return StudyResult(
@@ -65,6 +51,31 @@ def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
         ),
         evidence={"flow for gradient descent": repr(run), "gap": repr(comparison)},
     )
+
+
+def _steps(
+    data: TwoLayerInstance,
+    rates: tuple[float, float],
+    settings: Settings,
+    progress: ReportProgress,
+) -> list[Trajectory]:
+    """Gradient descent at each step size."""
+    net = TwoLayerReLU(settings.dim, _WIDTH)
+    runs: list[Trajectory] = []
+    for eta in settings.descent_etas:
+        progress(f"gradient descent: eta = {eta:g}")
+        steps = iterate(
+            net.problem(data.X, data.y, rates=rates),
+            gradient_descent(eta),
+            data.w0,
+            round(_T1 / eta),
+            save=Save.at(_TIMES),
+            invariants=relu_invariants(net, rates),
+            throw=False,
+            progress=False,
+        )
+        runs.append(steps)
+    return runs
 
 
 def _claims(

@@ -48,20 +48,22 @@ def initializations(settings: Settings, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "initializations",
-                f"Three initializations on n = 50 examples in d = {settings.dim} "
-                f"dimensions, at width {settings.compared_widths[-1]}, by labels: "
-                "Gaussian and their signs, independent of the data, and the direction "
-                "that the mean kernel learns slowest. Left: time at which the loss "
-                f"comes to {settings.zero:g} of |y|^2/2. Right: how far the kernel has "
-                "moved by then. A dot for each seed that converges; the number above "
-                "is how many of them do.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(settings),),
         evidence=evidence,
+    )
+
+
+def _figure(settings: Settings) -> Figure:
+    return Figure(
+        "initializations",
+        f"Three initializations on n = 50 examples in d = {settings.dim} "
+        f"dimensions, at width {settings.compared_widths[-1]}, by labels: "
+        "Gaussian and their signs, independent of the data, and the direction "
+        "that the mean kernel learns slowest. Left: time at which the loss "
+        f"comes to {settings.zero:g} of |y|^2/2. Right: how far the kernel has "
+        "moved by then. A dot for each seed that converges; the number above "
+        "is how many of them do.",
+        _draw,
     )
 
 
