@@ -117,7 +117,7 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
             _PAPER,
             expected=1.0,
             measured=found.drift[0],
-            interval=found.drift[1],
+            interval=_known(found.drift[1]),
             kind="at_least",
         ),
     ]
@@ -125,6 +125,11 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
     if max(settings.widths) >= 8 * width:
         claims.append(_factor(settings, n, found))
     return claims
+
+
+def _known(interval: tuple[float, float]) -> tuple[float, float] | None:
+    """None for that of a value that nothing was measured of."""
+    return interval if np.all(np.isfinite(interval)) else None
 
 
 def _factor(settings: Settings, n: int, found: Thresholds) -> Claim:
@@ -137,7 +142,7 @@ def _factor(settings: Settings, n: int, found: Thresholds) -> Claim:
         _PAPER,
         expected=5.0,
         measured=found.lazy_factor[0],
-        interval=found.lazy_factor[1],
+        interval=_known(found.lazy_factor[1]),
         kind="at_least",
     )
 

@@ -206,10 +206,15 @@ def table(
 def bootstrap(
     values: Any, statistic: Any, num: int, seed: int
 ) -> tuple[float, tuple[float, float]]:
-    """A statistic of the rows, and its 95 % interval over resampled rows."""
-    values = np.asarray(values)
-    rng = np.random.default_rng([seed, len(values)])
-    picks = rng.integers(len(values), size=(num, len(values)))
-    found = [float(statistic(values[pick])) for pick in picks]
-    low, high = np.nanpercentile(found, [2.5, 97.5])
-    return float(statistic(values)), (float(low), float(high))
+    """A statistic of the finite values, and its 95 % interval over resamples.
+
+    NaN where no value is finite.
+    """
+    finite = np.asarray(values)[np.isfinite(values)]
+    if len(finite) == 0:
+        return float("nan"), (float("nan"), float("nan"))
+    rng = np.random.default_rng([seed, len(finite)])
+    picks = rng.integers(len(finite), size=(num, len(finite)))
+    found = [float(statistic(finite[pick])) for pick in picks]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(statistic(finite)), (float(low), float(high))

@@ -65,7 +65,7 @@ def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
     return Thresholds(
         ratio,
         width=of(logs, lambda v: np.exp(np.mean(v))),
-        drift=of(firsts, np.nanmedian),
+        drift=of(firsts, np.median),
         lazy_factor=of(lazy - logs, lambda v: np.exp(np.mean(v))),
     )
 
