@@ -20,7 +20,8 @@ _COUNTS = {
 }
 # Width: median of the losses at which flows that do not converge rest; both rates 1.
 _STUCK = {4: 2.5}
-# Width: change of the kernel, and of activations, at zero loss; both rates 1.
+# Width: change of the kernel, and of activations, at zero loss; both rates 1. The
+# means agree with these numbers to their digits, the medians do not.
 _DRIFTS = {16: 2.45, 64: 0.52, 128: 0.20}
 _FLIPS = {16: 0.16}
 
@@ -37,7 +38,7 @@ def map_claims(
         four = dataset.isel(map_seed=slice(0, 4))
         claims += _counts(four, prefix, settings)
         if 1.0 in settings.ratios:
-            claims += _medians(four.sel(map_ratio=1.0), prefix, settings)
+            claims += _numbers(four.sel(map_ratio=1.0), prefix, settings)
     claims += _boundary(settings, num_samples, found)
     claims.append(_invariants(settings, num_samples, dataset, prefix))
     if settings.frozen_first:
@@ -64,30 +65,28 @@ def _counts(four: Any, prefix: str, settings: Settings) -> list[Claim]:
     return claims
 
 
-def _medians(four: Any, prefix: str, settings: Settings) -> list[Claim]:
+def _numbers(four: Any, prefix: str, settings: Settings) -> list[Claim]:
+    """Given with two digits; where a flow is stopped moves them a little too."""
     claims: list[Claim] = []
-    for name, numbers, what, tolerance in (
-        ("loss", _STUCK, "loss", 0.1),
-        (
-            "drift",
-            _DRIFTS,
-            "change of the kernel |K(T) - K(0)|/|K(0)| at zero loss",
-            0.05,
-        ),
-        ("flips", _FLIPS, "share of activations flipped at zero loss", 0.1),
+    at_zero = "at zero loss"
+    kernel = f"change of the kernel |K(T) - K(0)|/|K(0)| {at_zero}"
+    for name, numbers, how, what, tolerance in (
+        ("loss", _STUCK, "median", "loss where flows come to rest", 0.05),
+        ("drift", _DRIFTS, "mean", kernel, 0.03),
+        ("flips", _FLIPS, "mean", f"share of activations flipped {at_zero}", 0.05),
     ):
         for width, expected in numbers.items():
             if width not in settings.widths:
                 continue
-            here = four.sel(map_width=width)
+            here = four[f"{prefix}_{name}"].sel(map_width=width)
             claims.append(
                 Claim(
                     f"{name}-m{width}",
-                    f"Median over seeds 0 to 3 of the {what}, width {width}, "
-                    "both rates 1. The number is given with two digits.",
+                    f"{how.capitalize()} over seeds 0 to 3 of the {what}: width "
+                    f"{width}, both rates 1.",
                     _SOURCE,
                     expected=expected,
-                    measured=float(here[f"{prefix}_{name}"].median()),
+                    measured=float(getattr(here, how)()),
                     tolerance=tolerance,
                     kind="relative",
                 )
