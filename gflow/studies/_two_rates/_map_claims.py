@@ -60,9 +60,22 @@ def _counts(four: Any, prefix: str, settings: Settings) -> list[Claim]:
                 _SOURCE,
                 expected=count,
                 measured=float(here[f"{prefix}_converged"].sum()),
+                note=_when(here, prefix),
             )
         )
     return claims
+
+
+def _when(here: Any, prefix: str) -> str:
+    """How a count comes about: a late flow counts, and one that had a choice."""
+    times = ", ".join(f"{time:.3g}" for time in here[f"{prefix}_time"].values)
+    choices = here[f"{prefix}_undetermined"].values
+    return (
+        f"Times to zero loss by seed: {times} (nan: not within the budget). Kinks at "
+        f"which the flow was not unique: {', '.join(f'{c:g}' for c in choices)}. A "
+        "count differs where the horizon is shorter than the last time, or another way "
+        "is taken at such a kink."
+    )
 
 
 def _numbers(four: Any, prefix: str, settings: Settings) -> list[Claim]:
