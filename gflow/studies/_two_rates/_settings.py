@@ -36,7 +36,7 @@ class Settings(Config):
         help="labels under which initializations are compared",
         choices=LABELS,
     )
-    num_compared: int = option(2, help="instances for each initialization", at_least=1)
+    num_compared: int = option(1, help="instances for each initialization", at_least=1)
     digits_samples: int = option(
         60, help="digits with random labels", at_least=10, at_most=400
     )
