@@ -13,3 +13,9 @@ from ._rank import (
     rank_roy_vetterli as rank_roy_vetterli,
     rank_stable as rank_stable,
 )
+from ._tangent_kernel import (
+    activation_flips as activation_flips,
+    frozen_residual as frozen_residual,
+    tangent_kernel as tangent_kernel,
+    tangent_kernel_drift as tangent_kernel_drift,
+)

@@ -16,4 +16,12 @@ from ._sparse_regression import (
     sparse_p1 as sparse_p1,
     sparse_random as sparse_random,
 )
+from ._two_rates import (
+    INITIALIZATIONS as INITIALIZATIONS,
+    LABELS as LABELS,
+    TwoLayerInstance as TwoLayerInstance,
+    relu_init as relu_init,
+    relu_kernel_mean as relu_kernel_mean,
+    two_layer_instance as two_layer_instance,
+)
 from ._weight_normalization import WeightNormalized as WeightNormalized

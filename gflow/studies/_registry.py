@@ -37,7 +37,15 @@ WEIGHT_NORMALIZATION = Entry(
     extras=("data",),
 )
 
-catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION,)}
+TWO_RATES = Entry(
+    "two-rates",
+    "Convergence of shallow nets trained at two rates",
+    "Razborov 2022 (arXiv 2212.02323)",
+    "gflow.studies._two_rates",
+    extras=("data",),
+)
+
+catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION, TWO_RATES)}
 
 
 def entry_of(name: str) -> Entry:

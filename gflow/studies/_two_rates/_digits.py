@@ -1,0 +1,138 @@
+"""Part 5: handwritten digits with random labels."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from ...models import TwoLayerInstance, images_digits, relu_init
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._runs import Cell, run_cell, table
+from ._settings import Settings
+
+_KINDS = ("random", "true")
+
+
+def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
+    """From which width on a net learns digits by heart, and how its kernel moves."""
+    cells: list[Cell] = []
+    evidence: dict[str, str] = {}
+    shape = (len(_KINDS), len(settings.digits_widths), settings.num_digits_seeds)
+    for kind, width, seed in itertools.product(
+        _KINDS, settings.digits_widths, range(settings.num_digits_seeds)
+    ):
+        name = f"{kind} labels, width {width}, seed {seed}"
+        progress(f"digits: {name} ({len(cells) + 1} of {int(np.prod(shape))})")
+        data = _instance(settings.digits_samples, width, kind, seed)
+        cells.append(run_cell(data, 1.0, settings))
+        evidence[f"digits, {name}"] = cells[-1].evidence
+    dataset = _dataset(settings, cells, shape)
+    return StudyResult(
+        claims=_claims(settings, dataset),
+        dataset=dataset,
+        figures=(
+            Figure(
+                "digits",
+                f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
+                "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
+                "digit or an odd one). Left: share of labelings learnt to zero loss, "
+                "against parameters per example. Middle: time that takes. Right: "
+                "change of the kernel (dots) and activations flipped (crosses), "
+                "medians over those that converge.",
+                _draw,
+            ),
+        ),
+        evidence=evidence,
+    )
+
+
+def _instance(num: int, width: int, kind: str, seed: int) -> TwoLayerInstance:
+    """Digits centered and scaled to ‖x‖² = d on the mean, as Gaussian data have it."""
+    images = images_digits(seed=seed)
+    pixels = images.x[:num].reshape(num, -1)
+    centered = pixels - pixels.mean(axis=0)
+    size = np.sqrt(np.mean(np.sum(centered**2, axis=1)) / pixels.shape[1])
+    X = centered / size
+    rng = np.random.default_rng(seed)
+    random = rng.choice([-1.0, 1.0], num)
+    y = random if kind == "random" else 1.0 - 2.0 * (images.y[:num] % 2)
+    return TwoLayerInstance(X, y, relu_init("lecun", X, y, width, rng=rng))
+
+
+def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
+    widest = dataset.isel(digits_width=-1).sel(digits_labels="random")
+    drift = widest["digits_drift"].where(widest["digits_converged"] > 0).median()
+    width = settings.digits_widths[-1]
+    time = dataset["digits_time"].isel(digits_width=-1).median("digits_seed")
+    return (
+        Claim(
+            "digits-random-labels",
+            f"{settings.digits_samples} digits with random labels are learnt to zero "
+            f"loss at width {width}: share of labelings.",
+            "gflow: the phenomenon of Razborov 2022 on real data",
+            expected=1.0,
+            measured=float(widest["digits_converged"].mean()),
+            kind="at_least",
+        ),
+        Claim(
+            "digits-no-kernel-regime",
+            f"There (width {width}) the kernel has changed by more than 10 %: median.",
+            "gflow: the phenomenon of Razborov 2022 on real data",
+            expected=0.1,
+            measured=float(drift),
+            kind="at_least",
+        ),
+        Claim(
+            "digits-random-slower",
+            f"Random labels take longer than true ones (width {width}): ratio of the "
+            "median times to zero loss.",
+            "Zhang, Bengio, Hardt, Recht, Vinyals 2017",
+            expected=1.0,
+            measured=float(
+                time.sel(digits_labels="random") / time.sel(digits_labels="true")
+            ),
+            kind="at_least",
+        ),
+    )
+
+
+def _dataset(settings: Settings, cells: list[Cell], shape: tuple[int, ...]) -> Any:
+    import xarray
+
+    return xarray.Dataset(
+        table("digits", ("digits_labels", "digits_width", "digits_seed"), shape, cells),
+        coords={
+            "digits_labels": list(_KINDS),
+            "digits_width": list(settings.digits_widths),
+            "digits_seed": list(range(settings.num_digits_seeds)),
+        },
+        attrs={"digits_samples": settings.digits_samples},
+    )
+
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import COLORS, panels
+
+    figure, (left, middle, right) = panels(3, columns=3)
+    x = dataset.digits_width.values * (64 + 1) / dataset.attrs["digits_samples"]
+    for kind, color in zip(dataset.digits_labels.values, COLORS, strict=False):
+        here = dataset.sel(digits_labels=kind)
+        done = here["digits_converged"] > 0
+        style = {"color": color, "label": f"{kind} labels"}
+        left.plot(x, done.mean("digits_seed"), "o-", **style)
+        middle.plot(x, here["digits_time"].median("digits_seed"), "o-", **style)
+        drift, flips = (
+            100 * here[f"digits_{name}"].where(done).median("digits_seed")
+            for name in ("drift", "flips")
+        )
+        right.plot(x, drift, "o-", **style)
+        right.plot(x, flips, "x--", color=color)
+    for ax in (left, middle, right):
+        ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
+    left.set(title="Are random labels learnt by heart?", ylabel="share of labelings")
+    left.legend()
+    middle.set(title="How long does it take?", yscale="log")
+    middle.set_ylabel("time t to zero loss")
+    right.set(title="Does the kernel move?", ylabel="percent", yscale="log")
+    return figure

@@ -1,0 +1,117 @@
+"""Figures of the maps."""
+
+from typing import Any
+
+import numpy as np
+
+from ._thresholds import LAZY, wilson
+
+_SHARE = "share of seeds"
+
+
+def draw_map(dataset: Any, prefix: str) -> Any:
+    """Four heat maps over width and ratio."""
+    from ...plots import COLORS, panels
+
+    figure, axes = panels(4)
+    n = int(prefix.removeprefix("map_"))
+    figure.suptitle(f"n = {n} examples, d = {dataset.attrs['dim']}")
+    mean, median = dataset.mean("map_seed"), dataset.median("map_seed")
+    frozen = dataset[f"{prefix}_frozen"] <= dataset.attrs["zero"]
+    lazy = mean[f"{prefix}_is_lazy"]
+    _heat(axes[0], mean[f"{prefix}_converged"], "%.2g", label=_SHARE)
+    axes[0].set_title("Which flows come to zero loss?")
+    _heat(axes[1], frozen.mean("map_seed"), "%.2g", label=_SHARE, proved=lazy)
+    axes[1].set_title("Which would with a frozen kernel?")
+    drift = 100 * median[f"{prefix}_drift"]
+    _heat(axes[2], drift, "%.0f", label="change of K, percent", log=True)
+    axes[2].set_title("How far does the kernel move?")
+    flips = 100 * median[f"{prefix}_flips"]
+    _heat(axes[3], flips, "%.0f", label="pairs flipped, percent")
+    axes[3].set_title("How many activations flip?")
+    widths = dataset.map_width.values
+    even = np.log(n / (dataset.attrs["dim"] + 1))
+    at = np.interp(even, np.log(widths), np.arange(len(widths)))
+    for ax in axes:
+        ax.axvline(at, color=COLORS[4], linestyle="--")
+    return figure
+
+
+def _heat(
+    ax: Any,
+    values: Any,
+    form: str,
+    *,
+    label: str,
+    log: bool = False,
+    proved: Any = None,
+) -> None:
+    """Cells in the order of the settings: widths to the right, ratios upwards."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    grid = values.transpose("map_ratio", "map_width").values
+    is_share = label == _SHARE
+    linear = (0.0, 1.0 if is_share else 30.0)
+    low, high = (1.0, 1000.0) if log else linear
+    norm = LogNorm(low, high, clip=True) if log else Normalize(low, high, clip=True)
+    shown = np.where(grid > 0, grid, low)
+    colors = "viridis" if is_share else "magma_r"
+    image = ax.imshow(shown, norm=norm, cmap=colors, origin="lower", aspect="auto")
+    ax.grid(visible=False)
+    texts = np.vectorize(lambda value: form % value)(grid).astype(object)
+    if proved is not None:
+        shares = proved.transpose("map_ratio", "map_width").values
+        texts += np.vectorize(lambda share: f"\n({share:.2g})")(shares).astype(object)
+    _annotate(ax, texts, image.cmap(norm(shown)))
+    widths, ratios = values.map_width.values, values.map_ratio.values
+    ax.set_xticks(range(len(widths)), [f"{width:g}" for width in widths])
+    names = ["∞" if np.isinf(ratio) else f"{ratio:g}" for ratio in ratios]
+    ax.set_yticks(range(len(ratios)), names)
+    ax.set(xlabel="width m", ylabel="rate ratio η₂/η₁")
+    ax.figure.colorbar(image, ax=ax, label=label)
+
+
+def _annotate(ax: Any, texts: Any, colors: Any) -> None:
+    """A text in each cell, light on dark and dark on light."""
+    luminance = colors[..., :3] @ np.array([0.3, 0.59, 0.11])
+    for (row, column), text in np.ndenumerate(texts):
+        color = "white" if luminance[row, column] < 0.5 else "black"
+        ax.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+
+
+def draw_boundary(dataset: Any) -> Any:
+    """Share converged and kernel change against parameters per example, for each n."""
+    from ...plots import COLORS, panels
+
+    figure, (left, right) = panels(2)
+    ratios = dataset.map_ratio.values
+    ratio = 1.0 if 1.0 in ratios else ratios[0]
+    here = dataset.sel(map_ratio=ratio)
+    names = [str(name) for name in here if str(name).endswith("_converged")]
+    found = sorted(int(name.split("_")[1]) for name in names if name.startswith("map_"))
+    for n, color in zip(found, COLORS, strict=False):
+        x = here.map_width.values * (dataset.attrs["dim"] + 1) / n
+        converged = here[f"map_{n}_converged"]
+        num = converged.sizes["map_seed"]
+        low, high = wilson(converged.sum("map_seed").values, num)
+        left.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+        left.plot(x, converged.mean("map_seed"), "o-", color=color, label=f"n = {n}")
+        drift = here[f"map_{n}_drift"].where(converged > 0).median("map_seed")
+        right.plot(x, 100 * drift, "o-", color=color, label=f"n = {n}")
+    right.axhline(100 * LAZY, color="gray", linestyle=":")
+    for ax in (left, right):
+        ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
+        ax.set_xticks(*_powers_of_two(ax.get_xlim()), minor=False)
+        ax.set_xticks([], minor=True)
+        ax.legend()
+    left.set(title="From which width on do flows converge?", ylabel="share of seeds")
+    right.set(title="Is that a kernel regime?", yscale="log")
+    right.set_ylabel("change of the kernel, percent")
+    return figure
+
+
+def _powers_of_two(limits: tuple[float, float]) -> tuple[Any, list[str]]:
+    """Ticks within the limits, and their labels."""
+    low, high = np.log2(limits)
+    ticks = 2.0 ** np.arange(np.ceil(low), np.floor(high) + 1)
+    return ticks, [f"{tick:g}" for tick in ticks]

@@ -1,0 +1,104 @@
+"""Part 2: where the flows converge, over width, samples and the ratio of the rates."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from ...models import two_layer_instance
+from .._study import Figure, ReportProgress, StudyResult
+from ._map_claims import map_claims
+from ._map_figures import draw_boundary, draw_map
+from ._runs import Cell, run_cell, table
+from ._settings import Settings
+from ._thresholds import thresholds
+
+
+def ratios_of(settings: Settings) -> tuple[float, ...]:
+    """The rate ratios, infinity for a frozen first layer."""
+    return (*settings.ratios, *((np.inf,) if settings.frozen_first else ()))
+
+
+def maps(settings: Settings, num_samples: int, progress: ReportProgress) -> StudyResult:
+    """One map: widths by ratios, with seeds, at one number of samples."""
+    ratios, prefix = ratios_of(settings), f"map_{num_samples}"
+    cells: list[Cell] = []
+    evidence: dict[str, str] = {}
+    shape = (len(settings.widths), len(ratios), settings.num_seeds)
+    total = int(np.prod(shape))
+    for width, ratio, seed in itertools.product(
+        settings.widths, ratios, range(settings.num_seeds)
+    ):
+        name = f"n = {num_samples}, width {width}, ratio {ratio:g}, seed {seed}"
+        progress(f"map: {name} ({len(cells) + 1} of {total})")
+        data = two_layer_instance(
+            num_samples,
+            settings.dim,
+            width,
+            labels=settings.labels,
+            initialization=settings.initialization,
+            seed=seed,
+        )
+        cells.append(run_cell(data, ratio, settings))
+        evidence[f"map, {name}"] = cells[-1].evidence
+    dataset = _dataset(settings, prefix, cells, shape)
+    found = thresholds(dataset, prefix, settings)
+    return StudyResult(
+        claims=map_claims(settings, num_samples, dataset, found),
+        dataset=dataset.assign(found.variables(prefix)),
+        figures=_figures(settings, num_samples, prefix),
+        evidence=evidence,
+    )
+
+
+def _dataset(
+    settings: Settings, prefix: str, cells: list[Cell], shape: tuple[int, ...]
+) -> Any:
+    import xarray
+
+    return xarray.Dataset(
+        table(prefix, ("map_width", "map_ratio", "map_seed"), shape, cells),
+        coords={
+            "map_width": list(settings.widths),
+            "map_ratio": list(ratios_of(settings)),
+            "map_seed": list(range(settings.num_seeds)),
+        },
+        attrs={"dim": settings.dim, "zero": settings.zero},
+    )
+
+
+def _figures(settings: Settings, num_samples: int, prefix: str) -> tuple[Figure, ...]:
+    def draw(dataset: Any) -> Any:
+        return draw_map(dataset, prefix)
+
+    figures = [
+        Figure(
+            f"map-{num_samples}",
+            f"n = {num_samples} examples in d = {settings.dim} dimensions, "
+            f"{settings.labels} labels, {settings.initialization} initialization, "
+            f"{settings.num_seeds} seeds a cell, over width m and rate ratio "
+            "eta_2/eta_1 (infinity: first layer frozen). A flow converges if its loss "
+            f"comes to {settings.zero:g} of |y|^2/2 by t = {settings.t1:g} within "
+            f"{settings.max_steps} steps. The dashed line is m(d+1) = n, as many "
+            "parameters as examples. Top right: share of instances on which the "
+            "model that is linear at the start would converge by the same time; "
+            "in parentheses the share on which the kernel stayed so near to its start, "
+            "at all saved times, that this alone proves convergence (|K(t) - K(0)| < "
+            "least eigenvalue of K(0)). Below: change of the kernel in percent, and of "
+            "the activations, medians over seeds.",
+            draw,
+        )
+    ]
+    if num_samples == max(settings.samples):
+        figures.append(
+            Figure(
+                "boundary",
+                "Both layers trained, ratio 1 (or the first ratio asked for). Left: "
+                "share of seeds that converge, against parameters per example, one "
+                "curve for each n; the shaded band is Wilson's 95 % interval. Right: "
+                "change of the kernel of the flows that converge, median over seeds; "
+                "the dotted line is 10 %, where a kernel regime might begin.",
+                draw_boundary,
+            )
+        )
+    return tuple(figures)

@@ -1,0 +1,99 @@
+"""What the two-rates study can be asked."""
+
+import dataclasses
+
+from ...models import INITIALIZATIONS, LABELS
+from .._config import Config, option
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Config):
+    """Settings; the defaults are the smoke scale."""
+
+    samples: tuple[int, ...] = option(
+        (50,), help="numbers of examples n of the maps", at_least=2, at_most=400
+    )
+    dim: int = option(10, help="input dimension d", at_least=1)
+    widths: tuple[int, ...] = option((4, 8, 16), help="widths m of the maps, rising")
+    ratios: tuple[float, ...] = option(
+        (1.0,),
+        help="rate ratios eta_2/eta_1 of the maps, with eta_1 = 1",
+        at_least=0,
+    )
+    frozen_first: bool = option(
+        True, help="also the ratio infinity: the first layer frozen, eta_2 = 1"
+    )
+    num_seeds: int = option(4, help="instances a cell, from seed 0 on", at_least=2)
+    labels: str = option("gaussian", help="labels of the maps", choices=LABELS)
+    initialization: str = option(
+        "lecun", help="initialization of the maps", choices=INITIALIZATIONS
+    )
+    compared_widths: tuple[int, ...] = option(
+        (16,), help="widths at which initializations are compared", at_least=1
+    )
+    compared_labels: tuple[str, ...] = option(
+        ("gaussian", "least"),
+        help="labels under which initializations are compared",
+        choices=LABELS,
+    )
+    num_compared: int = option(1, help="instances for each initialization", at_least=1)
+    digits_samples: int = option(
+        60, help="digits with random labels", at_least=10, at_most=400
+    )
+    digits_widths: tuple[int, ...] = option(
+        (8, 16), help="widths on the digits, rising"
+    )
+    num_digits_seeds: int = option(2, help="random labelings of the digits", at_least=1)
+    descent_etas: tuple[float, ...] = option(
+        (0.005, 0.0025, 0.00125, 0.000625),
+        help="step sizes of gradient descent, each a divisor of the time 0.5",
+        above=0,
+        at_most=0.5,
+    )
+    descent_ratio: float = option(
+        0.5, help="rate ratio of gradient descent beside the flow", above=0
+    )
+    zero: float = option(
+        1e-6, help="loss that counts as zero, relative to |y|^2/2", above=0, below=1
+    )
+    t1: float = option(1e4, help="horizon of the maps, in units of flow time", above=0)
+    max_steps: int = option(6000, help="steps a flow of the maps may take", at_least=1)
+    rtol: float = option(1e-4, help="relative tolerance of the maps", above=0)
+    law_rtol: float = option(
+        1e-8, help="relative tolerance of the reference runs", above=0
+    )
+    num_resamples: int = option(
+        2000, help="bootstrap resamples of an interval", at_least=100
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("widths", "digits_widths"):
+            widths = getattr(self, name)
+            if min(widths) < 1 or list(widths) != sorted(widths):
+                raise ValueError(f"{name} must rise and be >= 1, not {widths}")
+        for eta in self.descent_etas:
+            if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
+                raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")
+        if self.initialization == "zero_output" and 0.0 in self.ratios:
+            raise ValueError(
+                "ratio 0 freezes output weights that begin at zero: nothing moves; "
+                "leave 0 out of ratios, or take another initialization"
+            )
+
+
+SMOKE = Settings()
+FULL = Settings(
+    samples=(25, 50, 100),
+    widths=(4, 6, 8, 11, 16, 23, 32, 64, 128),
+    ratios=(0.0, 1.0, 10.0),
+    num_seeds=8,
+    compared_widths=(8, 16, 32),
+    compared_labels=("gaussian", "signs", "least"),
+    num_compared=8,
+    digits_samples=150,
+    digits_widths=(2, 4, 6, 8, 12, 16, 32),
+    num_digits_seeds=4,
+    descent_etas=(0.005, 0.0025, 0.00125, 0.000625, 0.0003125),
+    max_steps=10_000,
+)

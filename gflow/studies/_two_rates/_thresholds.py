@@ -1,0 +1,112 @@
+"""The width at which flows begin to converge, with an interval over seeds."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ._runs import bootstrap
+from ._settings import Settings
+
+Interval = tuple[float, float]
+# A kernel that moves by less than this may count as standing still.
+LAZY = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """At one ratio, each with its 95 % bootstrap interval over seeds.
+
+    - `width`: geometric mean over seeds of the threshold width m*.
+    - `drift`: median over seeds of the kernel's change at the first width above m*.
+    - `lazy_factor`: geometric mean of (width at which the change falls to 10 %)/m*; a
+        lower bound, as a seed that does not come there counts with the largest width.
+    """
+
+    ratio: float
+    width: tuple[float, Interval]
+    drift: tuple[float, Interval]
+    lazy_factor: tuple[float, Interval]
+
+    def variables(self, prefix: str) -> dict[str, Any]:
+        """For a dataset: value, low, high."""
+        return {
+            f"{prefix}_threshold_{name}": ("map_bound", [value, *interval])
+            for name, (value, interval) in (
+                ("width", self.width),
+                ("drift", self.drift),
+                ("lazy_factor", self.lazy_factor),
+            )
+        }
+
+
+def main_ratio(settings: Settings) -> float:
+    """The ratio of the claims: 1 where it was asked for, or else the first."""
+    return 1.0 if 1.0 in settings.ratios else settings.ratios[0]
+
+
+def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
+    """From a map, at its main ratio."""
+    ratio = main_ratio(settings)
+    here = dataset.sel(map_ratio=ratio)
+    converged = here[f"{prefix}_converged"].transpose("map_seed", "map_width").values
+    drift = here[f"{prefix}_drift"].transpose("map_seed", "map_width").values
+    widths = np.asarray(settings.widths, float)
+    logs = np.array([_log_threshold(row, widths) for row in converged])
+    firsts = np.array(
+        [_first(row, drifts) for row, drifts in zip(converged, drift, strict=True)]
+    )
+    lazy = np.array([_log_lazy(row, widths) for row in drift])
+    num = settings.num_resamples
+
+    def of(values: Any, statistic: Any) -> tuple[float, Interval]:
+        return bootstrap(values, statistic, num, seed=0)
+
+    return Thresholds(
+        ratio,
+        width=of(logs, lambda v: np.exp(np.mean(v))),
+        drift=of(firsts, np.median),
+        lazy_factor=of(lazy - logs, lambda v: np.exp(np.mean(v))),
+    )
+
+
+def _log_threshold(converged: Any, widths: Any) -> float:
+    """Log of the geometric mean of the last width that fails and the next.
+
+    A flow that fails at the largest width, or at none, has its threshold beyond: it
+    counts with the end of the range.
+    """
+    failed = np.flatnonzero(converged < 1)
+    if len(failed) == 0:
+        return float(np.log(widths[0]))
+    last = failed[-1]
+    after = widths[min(last + 1, len(widths) - 1)]
+    return float(0.5 * np.log(widths[last] * after))
+
+
+def _first(converged: Any, drift: Any) -> float:
+    """The kernel's change at the first width from which on all converge."""
+    failed = np.flatnonzero(converged < 1)
+    first = failed[-1] + 1 if len(failed) else 0
+    return float(drift[first]) if first < len(drift) else float("nan")
+
+
+def _log_lazy(drift: Any, widths: Any) -> float:
+    """Log of the width at which the change falls to 10 %, by a line in log and log."""
+    above = np.flatnonzero(~(drift <= LAZY))
+    if len(above) == 0:
+        return float(np.log(widths[0]))
+    last = above[-1]
+    if last == len(widths) - 1 or not np.isfinite(drift[last]):
+        return float(np.log(widths[min(last + 1, len(widths) - 1)]))
+    x, y = np.log(widths[last : last + 2]), np.log(drift[last : last + 2])
+    return float(np.interp(-np.log(LAZY), -y, x))
+
+
+def wilson(successes: Any, num: int) -> tuple[Any, Any]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    p = np.asarray(successes, float) / num
+    center = (p + z**2 / (2 * num)) / (1 + z**2 / num)
+    half = z / (1 + z**2 / num) * np.sqrt(p * (1 - p) / num + z**2 / (4 * num**2))
+    return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)

@@ -1,0 +1,125 @@
+"""The pieces of the two-rates study that need no long run."""
+
+import numpy as np
+import pytest
+import xarray
+
+from gflow.models import two_layer_instance
+from gflow.studies import with_settings
+from gflow.studies._two_rates import study
+from gflow.studies._two_rates._runs import bootstrap, run_cell
+from gflow.studies._two_rates._settings import SMOKE, Settings
+from gflow.studies._two_rates._thresholds import thresholds, wilson
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("widths=8,4", "widths must rise"),
+        ("ratios=-1", "ratios must be >= 0"),
+        ("digits_samples=5", "digits_samples must be >= 10"),
+        ("labels=worst", "labels must be one of gaussian"),
+        ("zero=1", "zero must be < 1"),
+        ("descent_etas=0.003", "must divide 0.5"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
+    """Each with the name and the range."""
+    with pytest.raises(ValueError, match=message):
+        with_settings(SMOKE, [setting])
+
+
+def test_a_setting_in_which_nothing_moves_is_refused() -> None:
+    """Output weights that begin at zero and are frozen."""
+    with pytest.raises(ValueError, match="nothing moves"):
+        with_settings(SMOKE, ["initialization=zero_output", "ratios=0,1"])
+
+
+def test_presets_are_settings_of_one_kind() -> None:
+    """Full scale covers what smoke scale does."""
+    assert isinstance(study.full, Settings)
+    assert set(study.smoke.samples) <= set(study.full.samples)
+    assert set(study.smoke.widths) <= set(study.full.widths)
+    assert study.full.num_seeds > study.smoke.num_seeds
+
+
+def test_a_cell_with_a_frozen_first_layer_is_linear_regression() -> None:
+    """Loss at t1 = 3 by the eigenvectors of K₂ = σ(XWᵀ) σ(XWᵀ)ᵀ, narrow or wide."""
+    settings = with_settings(SMOKE, ["t1=3", "zero=1e-2"])
+    data = two_layer_instance(6, 4, 40, seed=0)
+    hidden = np.maximum(data.X @ np.asarray(data.w0["w"]).T, 0)
+    values, vectors = np.linalg.eigh(hidden @ hidden.T)
+    r = vectors.T @ (hidden @ np.asarray(data.w0["a"]) - data.y)
+    size = data.y @ data.y
+
+    def loss(t: float) -> float:
+        return float(np.sum((r * np.exp(-values * t)) ** 2) / size)
+
+    cell = run_cell(data, np.inf, settings)
+    np.testing.assert_allclose(cell.loss, 0.5 * size * loss(3.0), rtol=1e-8)
+    assert cell.converged == float(loss(3.0) <= 1e-2) == 1.0
+    np.testing.assert_allclose(loss(cell.time), 1e-2, rtol=1e-6)
+    narrow = run_cell(two_layer_instance(6, 4, 2, seed=0), np.inf, settings)
+    assert narrow.converged == narrow.is_lazy == 0.0
+    assert np.isnan(narrow.time)
+
+
+def test_a_cell_follows_its_flow() -> None:
+    """Against 20,000 steps of Euler, with rates (1, 2) to the time found."""
+    settings = with_settings(SMOKE, ["zero=1e-2"])
+    data = two_layer_instance(5, 2, 6, seed=0)
+    cell = run_cell(data, 2.0, settings)
+    assert cell.converged == 1.0
+    inward, out = (np.asarray(data.w0[name]) for name in ("w", "a"))
+    num = 20_000
+    for _ in range(num):
+        z = data.X @ inward.T
+        r = np.maximum(z, 0) @ out - data.y
+        to_w, to_a = ((z > 0) * r[:, None] * out).T @ data.X, np.maximum(z, 0).T @ r
+        inward = inward - cell.time / num * to_w
+        out = out - 2 * cell.time / num * to_a
+    r = np.maximum(data.X @ inward.T, 0) @ out - data.y
+    np.testing.assert_allclose(r @ r / (data.y @ data.y), 1e-2, rtol=1e-2)
+    before, after = data.X @ np.asarray(data.w0["w"]).T, data.X @ inward.T
+    # Pairs that Euler's steps zigzag about lie on their kinks in the flow.
+    off = np.abs(after) > 1e-3
+    np.testing.assert_allclose(cell.flips, np.mean(off & (before * after < 0)))
+    assert cell.invariant < 1e-3
+
+
+def test_thresholds_by_hand() -> None:
+    """Two seeds over widths 1, 2, 4, 8, with drifts that fall like 1/m from 0.4."""
+    widths = np.array([1, 2, 4, 8])
+    # The first fails at 1, the second at 1 and 2: thresholds √2 and √8, mean 2.
+    converged = np.array([[0.0, 1, 1, 1], [0, 0, 1, 1]])
+    drift = np.tile(0.4 / widths, (2, 1))
+    axes = ("map_seed", "map_width", "map_ratio")
+    dataset = xarray.Dataset(
+        {
+            "map_5_converged": (axes, converged[..., None]),
+            "map_5_drift": (axes, drift[..., None]),
+        },
+        coords={"map_width": widths, "map_ratio": [1.0], "map_seed": [0, 1]},
+    )
+    settings = with_settings(SMOKE, ["widths=1,2,4,8", "ratios=1"])
+    found = thresholds(dataset, "map_5", settings)
+    np.testing.assert_allclose(found.width[0], 2.0)
+    np.testing.assert_allclose(found.width[1], [np.sqrt(2), np.sqrt(8)])
+    # Changes at the first widths that converge are 0.2 and 0.1; 10 % is met at 4.
+    np.testing.assert_allclose(found.drift[0], 0.15)
+    np.testing.assert_allclose(found.lazy_factor[0], 2.0)
+
+
+def test_intervals() -> None:
+    """Wilson's of 0 and 5 of 10 from its formula; the bootstrap of a mean."""
+    # p = ½: center ½, half-width z/(1 + z²/n) √(1/4n + z²/4n²) = 0.2634 at n = 10.
+    low, high = wilson(5, 10)
+    np.testing.assert_allclose([low, high], [0.2366, 0.7634], atol=1e-4)
+    # p = 0: from 0 to z²/(n + z²).
+    low, high = wilson(0, 10)
+    np.testing.assert_allclose([low, high], [0, 3.8415 / 13.8415], atol=1e-4)
+    values = np.random.default_rng(0).standard_normal(400)
+    mean, (low, high) = bootstrap(values, np.mean, 2000, seed=1)
+    assert mean == np.mean(values)
+    # ± 1.96/√400 about the mean.
+    np.testing.assert_allclose([low - mean, high - mean], [-0.098, 0.098], atol=0.012)
