@@ -194,6 +194,52 @@ def test_a_run_stopped_short_exits_3_and_keeps_what_there_is(
 
 
 @pytest.mark.parametrize(
+    ("first", "code", "told"),
+    [
+        (Settings(), 0, ["all claims hold", "all claims hold"]),
+        (Settings(slope=2.0), 1, ["a claim fails", "all claims hold"]),
+        (Settings(end="bug"), 3, ["stopped short", "all claims hold"]),
+        (Settings(end="Ctrl-C"), 3, ["stopped short"]),
+    ],
+)
+def test_all_studies_one_after_another(
+    first: Settings,
+    code: int,
+    told: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Each in a directory of its own; a fault does not end the others, Ctrl-C does."""
+    for name in [name for name in catalog if name != "fake"]:
+        monkeypatch.delitem(catalog, name)
+    module: Any = sys.modules["fake_study"]
+    other = dataclasses.replace(module.study, smoke=first)
+    before = Entry("before", "A study before", "Nobody, never", "other_study")
+    monkeypatch.setitem(
+        sys.modules,
+        "other_study",
+        types.SimpleNamespace(study=other),  # pyright: ignore
+    )
+    entry = catalog["fake"]
+    monkeypatch.delitem(catalog, "fake")
+    monkeypatch.setitem(catalog, "before", before)
+    monkeypatch.setitem(catalog, "fake", entry)
+    assert main(["run", "all", "--out", str(tmp_path / "runs")]) == code
+    summary = capsys.readouterr().out.splitlines()[-len(told) :]
+    for line, name, text in zip(summary, ("before", "fake"), told, strict=False):
+        assert re.fullmatch(rf"{name} +{text} +{tmp_path / 'runs' / name}", line)
+        assert (tmp_path / "runs" / name / "manifest.json").exists()
+    assert (tmp_path / "runs" / "fake").exists() == (len(told) == 2)
+
+
+def test_all_studies_share_no_setting(capsys: pytest.CaptureFixture[str]):
+    """--set names a setting of one study."""
+    assert main(["run", "all", "--set", "slope=2"]) == 2
+    assert "--set is for one study" in refusal(capsys)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "the following arguments are required"),
