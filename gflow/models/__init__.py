@@ -24,6 +24,7 @@ from ._integral_penalty import (
 )
 from ._l1 import l1_excess_bound as l1_excess_bound, l1_minimizer as l1_minimizer
 from ._limits import DiagonalLimit as DiagonalLimit, diagonal_limit as diagonal_limit
+from ._operator import LinearOperator as LinearOperator
 from ._regression import (
     BlockRidge as BlockRidge,
     GradientEstimator as GradientEstimator,

@@ -51,7 +51,7 @@ def curve_okuno(
     """Okuno's regression on [-½, ½], and where his shallow net of tanh units starts.
 
     The targets are μ₁ = x ("line"), μ₂ = 4 x² ("parabola") and μ₃ = (64/7)(x + 3/8) x
-    (x - 3/8) ("cubic"). With default_rng([f, seed]), f = 1, 2, 3: x ~ U, noise ~ N(0,
+    (x - 3/8) ("cubic"). With default_rng([f, seed]), f = 0, 1, 2: x ~ U, noise ~ N(0,
     noise²), a ~ N(0, 1), b ~ N(0, 1/sd(x)²), c ~ N(0, 1), in this order; d = 0.
 
     **Arguments:** `target`; `num`: N; `noise`: standard deviation; `width`: units.
@@ -73,7 +73,7 @@ def curve_okuno(
     if target not in _TARGETS:
         raise ValueError(f"target must be one of {', '.join(_TARGETS)}, not {target!r}")
     truth = _TARGETS[target]
-    rng = np.random.default_rng([list(_TARGETS).index(target) + 1, seed])
+    rng = np.random.default_rng([list(_TARGETS).index(target), seed])
     x = rng.uniform(-0.5, 0.5, num)
     y = truth(x) + noise * rng.standard_normal(num)
     a = rng.standard_normal(width)

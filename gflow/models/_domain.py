@@ -166,7 +166,7 @@ class Ball(Domain):
         uniform = jnp.asarray(kronecker(num, self.center.size + 1))
         return self._placed(uniform), jnp.full(num, self.measure / num)
 
-    def _placed(self, uniform: Float[Array, "n d+1"]) -> Points:
+    def _placed(self, uniform: Float[Array, "n coordinates"]) -> Points:
         d = self.center.size
         inside = jnp.clip(uniform, 1e-12, 1 - 1e-12)
         normal = jax.scipy.special.ndtri(inside[:, :d])

@@ -132,7 +132,7 @@ class SquaredResidual(Integrand):
     """q(w, x) = η N[f](x)², N a differential operator."""
 
     model: Model
-    operator: Callable[[Partials, Array], Array] = eqx.field(static=True)
+    operator: Callable[[Partials, Array], Array]
     strength: Scalar
 
     def __call__(self, w: Params, x: Points) -> Float[Array, " n"]:
@@ -224,8 +224,8 @@ def residual_penalty(
 
     - `model`, `domain`, `num_points`: as in `total_variation`.
     - `operator`: `(partials, x) -> (n,)`, the residual at points x of shape (n, d);
-        `partials(axis, order)` is a derivative of f there, see `Partials`. A function
-        of the module, not made anew for each run, so that it compiles once.
+        `partials(axis, order)` is a derivative of f there, see `Partials`; for one
+        with constant coefficients, a `LinearOperator`.
     - `strength`: η ≥ 0.
 
     **Raises:** `ValueError` for a strength that is negative or not finite.

@@ -120,6 +120,10 @@ class PenalizedRegression(eqx.Module):
         self.y = targets
         self.penalty = Penalty(integral, ridge)
 
+    def loss(self, w: Params) -> Scalar:
+        """J(w), by quadrature."""
+        return mean_squares(self.model(w, self.x), self.y) + self.penalty(w)
+
     @property
     def problem(self) -> EmpiricalRisk:
         """The exact objective J."""

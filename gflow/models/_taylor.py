@@ -14,9 +14,9 @@ from jaxtyping import Array, Float
 def directional_derivatives(
     f: Callable[[Array], Array],
     x: Float[Array, "n d"],
-    direction: Float[Array, "*n d"],
+    direction: Float[Array, "*points d"],
     order: int,
-) -> Float[Array, "order+1 n"]:
+) -> Float[Array, "derivatives n"]:
     """f, D_v f, D_v² f, …, D_v^k f at n points, in one pass.
 
     D_v^k f(x) is the k-th derivative of f(x + s v) at s = 0. One truncated Taylor

@@ -37,7 +37,15 @@ WEIGHT_NORMALIZATION = Entry(
     extras=("data",),
 )
 
-catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION,)}
+TOTAL_VARIATION = Entry(
+    "total-variation",
+    "Training with regularization of higher-order total variation",
+    "Okuno 2023 (arXiv 2308.02293)",
+    "gflow.studies._total_variation",
+    extras=("data",),
+)
+
+catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION, TOTAL_VARIATION)}
 
 
 def entry_of(name: str) -> Entry:

@@ -1,0 +1,28 @@
+"""Higher-order total variation: Okuno 2023 (arXiv 2308.02293).
+
+Nets whose k-th derivative is penalized, by stochastic descent and by gradient flow on
+one clock: the published settings, what SGD adds to the flow, what derivatives of high
+order cost, other ways to smooth, outliers, a real data set, differential equations, and
+two dimensions.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from .._parallel import in_parallel
+from .._registry import TOTAL_VARIATION
+from .._study import ReportProgress, Study, StudyResult
+from ._published import published
+from ._settings import FULL, SMOKE, Settings
+
+
+def _run(
+    settings: Settings, seed: int, progress: ReportProgress
+) -> Iterator[StudyResult]:
+    parts = [
+        partial(published, settings, seed),
+    ]
+    yield from in_parallel(parts, progress)
+
+
+study = Study(TOTAL_VARIATION, smoke=SMOKE, full=FULL, run=_run)
