@@ -36,13 +36,14 @@ def regression(
     settings: Settings,
     strengths: Any = (0.0, 0.0, 0.0),
     ridge: float = 0.0,
+    power: float = 0.5,
 ) -> PenalizedRegression:
     """The paper's objective. One program serves all strengths, data and starts."""
     integral = total_variation(
         net, Interval(-0.5, 0.5), strengths, num_points=settings.quadrature
     )
     return PenalizedRegression(
-        net, curve.x, curve.y, integral=integral, ridge=BlockRidge(ridge)
+        net, curve.x, curve.y, integral=integral, ridge=BlockRidge(ridge, power)
     )
 
 

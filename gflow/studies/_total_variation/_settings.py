@@ -68,6 +68,10 @@ class Settings(Config):
     physics_width: int = option(30, help="tanh units there", at_least=1)
     physics_seeds: int = option(1, help="starts there", at_least=1)
     plane_seeds: int = option(1, help="instances in two dimensions", at_least=1)
+    plane_directions: tuple[str, ...] = option(
+        ("axes",), help="kinds of directions there", choices=("axes", "sphere")
+    )
+    plane_strength: float = option(1e-3, help="eta_2 there", at_least=0)
     plane_data: int = option(100, help="data in two dimensions", at_least=10)
 
     def __post_init__(self) -> None:
@@ -99,4 +103,5 @@ FULL = Settings(
     physics_t1=1e5,
     physics_seeds=3,
     plane_seeds=5,
+    plane_directions=("axes", "sphere"),
 )
