@@ -1,7 +1,7 @@
 """Domains of integration: their measure, uniform points, and a rule of quadrature."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -96,7 +96,9 @@ class Box(Domain):
     low: Float[Array, " d"]
     high: Float[Array, " d"]
 
-    def __init__(self, low: ArrayLike, high: ArrayLike) -> None:
+    def __init__(
+        self, low: ArrayLike | Sequence[float], high: ArrayLike | Sequence[float]
+    ) -> None:
         ends = [np.atleast_1d(np.asarray(end, float)) for end in (low, high)]
         same = ends[0].shape == ends[1].shape and ends[0].ndim == 1
         if not (same and np.all(np.isfinite(ends)) and np.all(ends[0] < ends[1])):
@@ -141,7 +143,7 @@ class Ball(Domain):
     center: Float[Array, " d"]
     radius: Scalar
 
-    def __init__(self, center: ArrayLike, radius: float) -> None:
+    def __init__(self, center: ArrayLike | Sequence[float], radius: float) -> None:
         middle = np.atleast_1d(np.asarray(center, float))
         if middle.ndim != 1 or not np.all(np.isfinite(middle)):
             raise ValueError(f"center must be finite, of shape (d,), not {center}")

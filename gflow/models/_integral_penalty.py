@@ -154,7 +154,7 @@ class SquaredResidual(Integrand):
 def total_variation(
     model: Model,
     domain: Domain,
-    strengths: float | Sequence[float] | Array,
+    strengths: float | Sequence[float] | Array | np.ndarray,
     *,
     order: int | None = None,
     directions: Directions = "axes",

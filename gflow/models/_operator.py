@@ -34,7 +34,9 @@ class LinearOperator(eqx.Module):
     coefficients: Float[Array, " terms"]
 
     def __init__(
-        self, terms: Sequence[tuple[int, int]], coefficients: ArrayLike
+        self,
+        terms: Sequence[tuple[int, int]],
+        coefficients: ArrayLike | Sequence[float],
     ) -> None:
         self.terms = tuple(terms)
         self.coefficients = jnp.asarray(coefficients, float)

@@ -159,7 +159,9 @@ class GradientEstimator(eqx.Module):
         self, regression: PenalizedRegression, batch: int, num_points: int
     ) -> None:
         if not 1 <= batch <= regression.y.size:
-            raise ValueError(f"batch must be from 1 to {regression.y.size}, not {batch}")
+            raise ValueError(
+                f"batch must be from 1 to {regression.y.size}, not {batch}"
+            )
         if num_points < 1:
             raise ValueError(f"num_points must be at least 1, not {num_points}")
         self.regression = regression

@@ -5,6 +5,7 @@ both ends · Q, R the banded matrices with Qᵀ g = R γ.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import ArrayLike, Float
@@ -40,7 +41,9 @@ class SmoothingSpline:
         return np.where(t < x[0], below, np.where(t > x[-1], above, inside))
 
 
-def smoothing_spline(x: ArrayLike, y: ArrayLike, lam: float) -> SmoothingSpline:
+def smoothing_spline(
+    x: ArrayLike | Sequence[float], y: ArrayLike | Sequence[float], lam: float
+) -> SmoothingSpline:
     """Minimize (1/N) Σ (f(x_i) - y_i)² + λ ∫ (f'')² over all functions.
 
     The minimizer is the natural cubic spline with knots at the data (Reinsch):

@@ -118,7 +118,9 @@ def _draw(dataset: Any) -> Any:
     for way, color in zip(("none", "2-TV", "ridge", "spline"), COLORS, strict=False):
         f = dataset["cars_prediction"].sel(cars_way=way)
         left.plot(dataset.cars_x, f, color=color, label=way)
-    left.set(xlabel="horsepower, from -1/2 to 1/2", ylabel="miles per gallon, standardized")
+    left.set(
+        xlabel="horsepower, from -1/2 to 1/2", ylabel="miles per gallon, standardized"
+    )
     left.set_title("What is learnt of 392 cars?")
     left.legend()
     at = np.arange(dataset.sizes["cars_way"])

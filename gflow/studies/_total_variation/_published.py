@@ -87,9 +87,7 @@ def published(settings: Settings, seed: int, progress: ReportProgress) -> StudyR
     )
 
 
-def _cell(
-    settings: Settings, target: str, case: Setting, s: int, seed: int
-) -> _Cell:
+def _cell(settings: Settings, target: str, case: Setting, s: int, seed: int) -> _Cell:
     net = ShallowNet(1, settings.width)
     curve, w0 = curve_okuno(
         target,

@@ -39,7 +39,9 @@ def draw_fits(dataset: Any) -> Any:
         inside = np.abs(dataset["data_x"].sel(at)) <= 0.4
         x, y = dataset["data_x"].sel(at)[inside], dataset["data_y"].sel(at)[inside]
         ax.plot(x, y, ".", color="#999999", ms=4, label="data")
-        for setting, color in zip(("none", "2-TV"), (COLORS[1], COLORS[0]), strict=True):
+        for setting, color in zip(
+            ("none", "2-TV"), (COLORS[1], COLORS[0]), strict=True
+        ):
             for method, line in (("sgd", "--"), ("flow", "-")):
                 f = dataset["prediction"].sel(at, setting=setting, law=method)
                 label = f"{setting}, {'SGD' if method == 'sgd' else 'flow'}"
@@ -62,7 +64,9 @@ def draw_cut(dataset: Any) -> Any:
         for k, color in zip((1, 2, 3), COLORS, strict=False):
             by = mean.sel(target=target)
             cut = by.sel(setting="none") / by.sel(setting=f"{k}-TV")
-            ax.bar(np.arange(3) + 0.25 * (k - 2), cut, 0.25, color=color, label=f"{k}-TV")
+            ax.bar(
+                np.arange(3) + 0.25 * (k - 2), cut, 0.25, color=color, label=f"{k}-TV"
+            )
         ax.set_xticks(np.arange(3), ["f'", "f''", "f'''"])
         ax.set(yscale="log", xlabel="derivative", title=f"What is cut on the {target}?")
         ax.axhline(1, color="black", linewidth=0.8)

@@ -40,7 +40,7 @@ class Settings(Config):
     modified_eta: float = option(
         0.02, help="step size against the modified equation", above=0
     )
-    modified_seeds: int = option(100, help="runs of SGD averaged there", at_least=10)
+    modified_seeds: int = option(4000, help="runs of SGD averaged there", at_least=10)
     modified_t1: float = option(1.0, help="time at which they are compared", above=0)
     cost_orders: tuple[int, ...] = option(
         (1, 2, 3, 4, 5, 6, 7, 8), help="orders k whose cost is counted", at_least=1
@@ -94,7 +94,7 @@ FULL = Settings(
     num_seeds=5,
     ridges=(1e-1, 1e-2, 1e-3),
     draws=20_000,
-    modified_seeds=400,
+    modified_seeds=20_000,
     cost_compiled=6,
     compare_seeds=5,
     compare_strengths=(0.01, 0.1, 1.0, 10.0, 100.0),
