@@ -17,8 +17,8 @@ from ._domain import (
 )
 from ._images import Images as Images, images_digits as images_digits
 from ._integral_penalty import (
-    Integrand as Integrand,
     IntegralPenalty as IntegralPenalty,
+    Integrand as Integrand,
     residual_penalty as residual_penalty,
     total_variation as total_variation,
 )
