@@ -4,12 +4,14 @@ x the inputs, n of them in d dimensions · act the activation · a, b, c, d of t
 shallow net as in its formula.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._types import Params
@@ -83,7 +85,9 @@ class ShallowNet(eqx.Module):
             "d": jnp.zeros((), float),
         }
 
-    def __call__(self, w: Params, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def __call__(
+        self, w: Params, x: Float[Array | np.ndarray, "n d"]
+    ) -> Float[Array, " n"]:
         """Predictions f(x)."""
         return self.activation(x @ w["b"].T + w["c"]) @ w["a"] + w["d"]
 
@@ -138,7 +142,7 @@ class SmoothMLP(eqx.Module):
         """
         sizes = (self.dim, *self.widths, 1)
         layers: list[dict[str, Array]] = []
-        for number, (into, out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for number, (into, out) in enumerate(itertools.pairwise(sizes)):
             key, for_W, for_b = jax.random.split(key, 3)
             size = scale if number == 0 else 1.0
             W = size * jax.random.normal(for_W, (out, into), float) / into**0.5
@@ -146,7 +150,9 @@ class SmoothMLP(eqx.Module):
         layers[-1]["b"] = jnp.zeros(1, float)
         return layers
 
-    def __call__(self, w: Params, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def __call__(
+        self, w: Params, x: Float[Array | np.ndarray, "n d"]
+    ) -> Float[Array, " n"]:
         """Predictions f(x)."""
         values: Any = x
         for layer in w[:-1]:

@@ -25,9 +25,10 @@ def directional_derivatives(
 
     **Arguments:**
 
-    - `f`: `(n, d) -> (n,)`, row by row, of operations whose Taylor rules jax has: sums,
-        products, quotients, powers, exp, log, sin, cos, sinh, cosh, tanh, sigmoid, erf
-        and what is made of them (`jax.nn.silu`, `jax.nn.gelu`, `gflow.models.softplus`).
+    - `f`: `(n, d) -> (n,)`, row by row, of operations whose Taylor rules jax has:
+        sums, products, quotients, powers, exp, log, sin, cos, sinh, cosh, tanh,
+        sigmoid, erf and what is made of them (`jax.nn.silu`, `jax.nn.gelu`,
+        `gflow.models.softplus`).
     - `x`: the points; `direction`: v, one for all of shape (d,), or one a point.
     - `order`: k ≥ 1.
 
@@ -95,6 +96,6 @@ class Partials(eqx.Module):
         return self.along(jnp.eye(dim, dtype=self.x.dtype)[axis], order)
 
     def along(self, direction: Any, order: int) -> Float[Array, " n"]:
-        """The derivative of that order along a direction, one for all or one a point."""
+        """The derivative along a direction, one for all or one a point."""
         v = jnp.asarray(direction, self.x.dtype)
         return directional_derivatives(self.f, self.x, v, order)[order]

@@ -54,7 +54,8 @@ def test_axes_and_all_directions_of_a_quadratic():
     whose square has mean 1 + 4/2 = 3.
     """
     box, w = Box([-1.0, -1.0], [1.0, 1.0]), jnp.array([3.0, -1.0])
-    for directions, mean in (("axes", 10.0), ("sphere", 3.0)):
+    cases: list[tuple[Any, float]] = [("axes", 10.0), ("sphere", 3.0)]
+    for directions, mean in cases:
         penalty = total_variation(
             quadratic, box, 2.0, order=2, directions=directions, num_points=50
         )

@@ -13,8 +13,9 @@ def data(num: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_no_other_function_does_better():
-    """Its objective in the space of cubic splines on a fine grid of knots, by least
-    squares: a second derivative that is linear between 400 knots, integrated exactly.
+    """Its objective is the least among cubic splines with 401 knots, by least squares.
+
+    Their second derivative is linear between knots, and its square integrated exactly.
     """
     x, y = data()
     lam = 1e-3

@@ -84,8 +84,8 @@ def _claims(dataset: Any) -> tuple[Claim, ...]:
     claims = [
         Claim(
             "cars-error",
-            "Test error of k-TV, order chosen too, in units of the variance of miles per gallon: "
-            "mean over splits. Horsepower's least squares parabola leaves 0.31.",
+            "Test error of k-TV, order chosen too, in units of the variance of miles "
+            "per gallon: mean over splits. A least squares parabola leaves 0.31.",
             "computed for this project: 1 - R² of the quadratic fit to all 392 cars",
             expected=0.31,
             measured=float(tv.mean()),
@@ -97,8 +97,8 @@ def _claims(dataset: Any) -> tuple[Claim, ...]:
         claims.append(
             Claim(
                 f"cars-against-{rival}",
-                f"Test error of k-TV, order chosen too, over that of {rival}: median over "
-                "splits.",
+                f"Test error of k-TV, order chosen too, over that of {rival}: median "
+                "over splits.",
                 "Okuno 2023: more resilient than parameter regularization"
                 if rival != "spline"
                 else "2-TV's own limit over all functions",

@@ -29,6 +29,7 @@ def compare_methods(
     errors = np.full((len(_CASES), len(NAMES), settings.compare_seeds), np.nan)
     strengths, evidence = np.full_like(errors, np.nan), {}
     shown: list[Any] = []
+    truth = np.zeros(len(GRID))
     for i, case in enumerate(_CASES):
         for s in range(settings.compare_seeds):
             progress(f"ways to smooth, {case}, seed {s}: {len(NAMES)} methods")
@@ -100,8 +101,8 @@ def _claims(dataset: Any) -> list[Claim]:
             claims.append(
                 Claim(
                     f"{case}-against-{rival.replace(' ', '-')}",
-                    f"Rms error of k-TV, order chosen too, over that of {rival}, {case} data: "
-                    "median over seeds.",
+                    f"Rms error of k-TV, order chosen too, over that of {rival}, "
+                    f"{case} data: median over seeds.",
                     "Okuno 2023: more resilient than parameter regularization"
                     if is_rival_of_paper
                     else "2-TV's own limit over all functions, and the flow's own bias",

@@ -42,9 +42,10 @@ def all_fits(
 ) -> dict[str, Fit]:
     """Each method at that of its strengths whose held-out error is least.
 
-    "k-TV" is the best of three orders by the same data. k-TV, ridge and weight decay try the same multiples: of the paper's strengths, and
-    of ridge 0.01. Early stopping chooses among 40 times of the flow without penalty, the spline
-    among 40 strengths. All nets move from one start to one time.
+    "k-TV" is the best of three orders by the same data. k-TV, ridge and weight decay
+    try the same multiples: of the paper's strengths, and of ridge 0.01. Early stopping
+    chooses among 40 times of the flow without penalty, the spline among 40 strengths.
+    All nets move from one start to one time.
     """
     found: dict[str, Fit] = {}
     multiples = settings.compare_strengths

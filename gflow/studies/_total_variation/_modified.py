@@ -126,7 +126,9 @@ def _find(settings: Settings, seed: int, progress: ReportProgress) -> _Found:
     progress("modified equation: first order in the step size")
     law = _Law(fit, settings.batch, settings.points)
     values = _expand(law, w0, jnp.array(num_steps * eta), jnp.array(eta))
-    laws = dict(zip(_NAMES, map(np.asarray, values), strict=True))
+    laws: dict[str, np.ndarray] = dict(
+        zip(_NAMES, map(np.asarray, values), strict=True)
+    )
     return _Found(np.asarray(sgd), laws)
 
 

@@ -50,8 +50,8 @@ def plane(settings: Settings, seed: int, progress: ReportProgress) -> StudyResul
         claims=(
             Claim(
                 "plane-2-TV-helps",
-                f"In two dimensions 2-TV of strength {settings.plane_strength:g} lowers "
-                "the rms error: median over seeds of error with it over error "
+                f"In two dimensions 2-TV of strength {settings.plane_strength:g} "
+                "lowers the rms error: median over seeds of error with it over error "
                 "without, largest over kinds of directions.",
                 "Okuno 2023, carried over to d = 2",
                 expected=1.0,

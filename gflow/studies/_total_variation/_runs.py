@@ -58,7 +58,12 @@ def flow(
     problem: Problem, w0: Params, t1: float, settings: Settings, **kwargs: Any
 ) -> Trajectory:
     """Gradient flow to t1; these are mildly stiff, and small."""
-    options = {"save": Save.at([t1]), "throw": False, "solver": BDF(), **kwargs}
+    options: dict[str, Any] = {
+        "save": Save.at([t1]),
+        "throw": False,
+        "solver": BDF(),
+        **kwargs,
+    }
     return simulate(
         problem,
         GradientFlow(),
