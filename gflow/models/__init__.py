@@ -1,14 +1,50 @@
 """Architectures whose theory is known, with the limits and bounds it predicts."""
 
+from ._curves import (
+    Curve as Curve,
+    curve_autompg as curve_autompg,
+    curve_okuno as curve_okuno,
+    with_outliers as with_outliers,
+)
 from ._diagonal import DiagonalNet as DiagonalNet
+from ._domain import (
+    Ball as Ball,
+    Box as Box,
+    Domain as Domain,
+    Interval as Interval,
+    SampledDomain as SampledDomain,
+    kronecker as kronecker,
+)
 from ._images import Images as Images, images_digits as images_digits
 from ._kappa_neutral import kappa_neutral as kappa_neutral
+from ._integral_penalty import (
+    IntegralPenalty as IntegralPenalty,
+    Integrand as Integrand,
+    residual_penalty as residual_penalty,
+    total_variation as total_variation,
+)
 from ._l1 import l1_excess_bound as l1_excess_bound, l1_minimizer as l1_minimizer
 from ._limits import DiagonalLimit as DiagonalLimit, diagonal_limit as diagonal_limit
+from ._operator import LinearOperator as LinearOperator
+from ._regression import (
+    BlockRidge as BlockRidge,
+    GradientEstimator as GradientEstimator,
+    PenalizedRegression as PenalizedRegression,
+    mean_squares as mean_squares,
+)
 from ._relu import DeepReLU as DeepReLU, TwoLayerReLU as TwoLayerReLU
 from ._separable import (
     Separable as Separable,
     separable_gaussian as separable_gaussian,
+)
+from ._smooth_net import (
+    ShallowNet as ShallowNet,
+    SmoothMLP as SmoothMLP,
+    softplus as softplus,
+)
+from ._smoothing_spline import (
+    SmoothingSpline as SmoothingSpline,
+    smoothing_spline as smoothing_spline,
 )
 from ._sparse_regression import (
     SparseRegression as SparseRegression,
@@ -23,5 +59,9 @@ from ._two_rates import (
     relu_init as relu_init,
     relu_kernel_mean as relu_kernel_mean,
     two_layer_instance as two_layer_instance,
+)
+from ._taylor import (
+    Partials as Partials,
+    directional_derivatives as directional_derivatives,
 )
 from ._weight_normalization import WeightNormalized as WeightNormalized

@@ -45,7 +45,39 @@ TWO_RATES = Entry(
     extras=("data",),
 )
 
-catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION, TWO_RATES)}
+TOTAL_VARIATION = Entry(
+    "total-variation",
+    "Training with regularization of higher-order total variation",
+    "Okuno 2023 (arXiv 2308.02293)",
+    "gflow.studies._total_variation",
+    extras=("data",),
+)
+
+LOW_RANK = Entry(
+    "low-rank",
+    "The low-rank simplicity bias in deep networks",
+    "Huh, Mobahi, Zhang, Cheung, Agrawal, Isola 2021 (arXiv 2103.10427)",
+    "gflow.studies._low_rank",
+    extras=("data", "search"),
+)
+
+NEIGHBORS = Entry(
+    "neighbors",
+    "Neighbors: eleven small results, each against its closed form",
+    "a paper each, named in its claims",
+    "gflow.studies._neighbors",
+)
+
+catalog = {
+    entry.name: entry
+    for entry in (
+        WEIGHT_NORMALIZATION,
+        TWO_RATES,
+        TOTAL_VARIATION,
+        LOW_RANK,
+        NEIGHBORS,
+    )
+}
 
 
 def entry_of(name: str) -> Entry:

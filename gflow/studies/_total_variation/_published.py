@@ -1,0 +1,237 @@
+"""Part 1: the published settings, by SGD and by the flow, on one clock."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from ...models import (
+    Curve,
+    Interval,
+    ShallowNet,
+    curve_okuno,
+    total_variation,
+)
+from ...steppers import gradient_descent, iterate
+from ...trajectory import Save, Trajectory
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._published_claims import claims_of
+from ._published_figures import draw_cut, draw_fits, draw_scores
+from ._runs import GRID, correlation, flow, flow_time, regression, rms, strengths_of
+from ._settings import Settings
+
+METHODS = ("sgd", "flow")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One penalty of the paper."""
+
+    name: str
+    strengths: tuple[float, float, float]
+    ridge: float
+    width: int
+
+
+def published_settings(settings: Settings) -> list[Setting]:
+    """None, ridges, k-TV for k = 1, 2, 3, and none with few units."""
+    zero = (0.0, 0.0, 0.0)
+    eta = strengths_of(settings)
+    wide = settings.width
+    return [
+        Setting("none", zero, 0.0, wide),
+        *(Setting(f"ridge {r:g}", zero, r, wide) for r in settings.ridges),
+        Setting("1-TV", (eta[0], 0.0, 0.0), 0.0, wide),
+        Setting("2-TV", (0.0, eta[1], 0.0), 0.0, wide),
+        Setting("3-TV", (0.0, 0.0, eta[2]), 0.0, wide),
+        Setting(f"{settings.few} units", zero, 0.0, settings.few),
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cell:
+    """Both methods' scores, derivatives and predictions on one instance."""
+
+    score: list[float]
+    derivatives: list[list[float]]
+    f: list[Any]
+    gap: float
+    evidence: dict[str, str]
+
+
+def published(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """All settings, targets and seeds."""
+    cases = published_settings(settings)
+    cells: dict[tuple[str, str, int], _Cell] = {}
+    num = len(settings.targets) * len(cases) * settings.num_seeds
+    for target in settings.targets:
+        for case in cases:
+            for s in range(settings.num_seeds):
+                what = f"{target}, {case.name}, seed {s}"
+                progress(f"published settings, {len(cells) + 1} of {num}: {what}")
+                cells[target, case.name, s] = _cell(settings, target, case, s, seed)
+    dataset = _dataset(settings, cases, cells)
+    evidence = {
+        f"{target}, {name}, seed {s}: {method}": text
+        for (target, name, s), cell in cells.items()
+        for method, text in cell.evidence.items()
+        if s == 0
+    }
+    return StudyResult(
+        claims=(_time_claim(settings), *claims_of(settings, dataset)),
+        dataset=dataset,
+        figures=_figures(settings),
+        evidence=evidence,
+    )
+
+
+def _cell(settings: Settings, target: str, case: Setting, s: int, seed: int) -> _Cell:
+    net = ShallowNet(1, settings.width)
+    curve, w0 = curve_okuno(
+        target,
+        num=settings.num_data,
+        noise=settings.noise,
+        width=case.width,
+        seed=seed + s,
+    )
+    w0 = _padded(w0, settings.width)
+    fit = regression(net, curve, settings, case.strengths, case.ridge)
+    t1, etas = flow_time(settings)
+    end = flow(fit.problem, w0, t1, settings)
+    sgd = iterate(
+        fit.problem,
+        gradient_descent(etas),
+        w0,
+        settings.num_steps,
+        save=Save.log(num=20, keep_params=False),
+        estimate=fit.estimator(settings.batch, settings.points),
+        key=jax.random.key(1000 * seed + s),
+        throw=False,
+        progress=False,
+    )
+    runs = (sgd, end)
+    f = [_predictions(net, run) for run in runs]
+    truth = _truth(curve)
+    return _Cell(
+        score=[correlation(values, truth) for values in f],
+        derivatives=[_derivatives(net, run) for run in runs],
+        f=f,
+        gap=rms(*f),
+        evidence=dict(zip(METHODS, map(repr, runs), strict=True)),
+    )
+
+
+def _padded(w0: dict[str, Any], width: int) -> dict[str, Any]:
+    """The same net with units of a = b = c = 0, which never move: tanh 0 = 0 and a = 0.
+
+    So that one program serves both widths.
+    """
+    spare = width - len(w0["a"])
+    pads = {"a": (0, spare), "b": ((0, spare), (0, 0)), "c": (0, spare), "d": ()}
+    return {k: np.pad(v, pads[k]) if k != "d" else v for k, v in w0.items()}
+
+
+def _predictions(net: ShallowNet, run: Trajectory) -> Any:
+    """On the grid; nan if the run did not get to its end."""
+    f = np.asarray(net(run.w1, GRID))
+    return f if run.result.ok else np.full_like(f, np.nan)
+
+
+def _derivatives(net: ShallowNet, run: Trajectory) -> list[float]:
+    """∫ (f^(k))² over the interval, k = 1, 2, 3."""
+    if not run.result.ok:
+        return [float("nan")] * 3
+    terms = np.eye(3)
+    return [
+        2 * float(total_variation(net, Interval(-0.5, 0.5), term)(run.w1))
+        for term in terms
+    ]
+
+
+def _truth(curve: Curve) -> Any:
+    assert curve.truth is not None
+    return curve.truth(GRID[:, 0])
+
+
+def _time_claim(settings: Settings) -> Claim:
+    t1, _ = flow_time(settings)
+    return Claim(
+        "schedule-time",
+        "Flow time that the paper's schedule of step sizes adds up to.",
+        "Okuno 2023, public code: 1e-3, times 0.9 each 25 steps, anew each 1000",
+        expected=4.926095585,
+        measured=t1,
+        tolerance=1e-9,
+    )
+
+
+def _dataset(settings: Settings, cases: list[Setting], cells: Any) -> Any:
+    import xarray
+
+    names = [case.name for case in cases]
+    axes = ("target", "setting", "seed")
+
+    def grid(value: Any) -> np.ndarray:
+        return np.array(
+            [
+                [
+                    [value(cells[t, n, s]) for s in range(settings.num_seeds)]
+                    for n in names
+                ]
+                for t in settings.targets
+            ]
+        )
+
+    curves = [
+        curve_okuno(t, num=settings.num_data, noise=settings.noise, seed=0)[0]
+        for t in settings.targets
+    ]
+    return xarray.Dataset(
+        {
+            "score": ((*axes, "law"), grid(lambda c: c.score)),
+            "derivative": ((*axes, "law", "order"), grid(lambda c: c.derivatives)),
+            "gap": (axes, grid(lambda c: c.gap)),
+            "prediction": (
+                ("target", "setting", "law", "x"),
+                grid(lambda c: np.stack(c.f)[:, ::20])[:, :, 0],
+            ),
+            "truth": (("target", "x"), [_truth(c)[::20] for c in curves]),
+            "data_x": (("target", "datum"), [c.x[:, 0] for c in curves]),
+            "data_y": (("target", "datum"), [c.y for c in curves]),
+        },
+        coords={
+            "target": list(settings.targets),
+            "setting": names,
+            "seed": np.arange(settings.num_seeds),
+            "law": list(METHODS),
+            "order": [1, 2, 3],
+            "x": GRID[::20, 0],
+        },
+    )
+
+
+def _figures(settings: Settings) -> tuple[Figure, ...]:
+    return (
+        Figure(
+            "scores",
+            "Correlation of predictions and target on |x| ≤ 0.4, in each setting of "
+            f"the paper; the mark is the mean over {settings.num_seeds} seeds, the "
+            "dots are the seeds. SGD (circles) and the flow to the same time "
+            "(crosses) agree; 2-TV is best, ridge does nothing.",
+            draw_scores,
+        ),
+        Figure(
+            "fits",
+            "Predictions of the first seed by SGD (dashed) and by the flow (solid), "
+            "the data and the target.",
+            draw_fits,
+        ),
+        Figure(
+            "cut",
+            "How much of its own penalty each k-TV run removes: ∫ (f^(k))² without "
+            "penalty over that with it, mean over seeds of each.",
+            draw_cut,
+        ),
+    )

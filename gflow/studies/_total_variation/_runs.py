@@ -1,0 +1,86 @@
+"""Runs that the parts of the study share."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..._simulate import simulate
+from ..._types import Params
+from ...flows import GradientFlow
+from ...models import (
+    BlockRidge,
+    Curve,
+    Interval,
+    PenalizedRegression,
+    ShallowNet,
+    total_variation,
+)
+from ...problem import Problem
+from ...solvers import BDF
+from ...trajectory import Save, Trajectory
+from ._settings import Settings
+
+# Where predictions are scored: |x| <= 0.4, so closely that finer makes no difference.
+GRID = np.linspace(-0.4, 0.4, 801)[:, None]
+
+
+def strengths_of(settings: Settings) -> tuple[float, float, float]:
+    """The paper's eta_1, eta_2, eta_3."""
+    return settings.strength1, settings.strength2, settings.strength3
+
+
+def regression(
+    net: ShallowNet,
+    curve: Curve,
+    settings: Settings,
+    strengths: Any = (0.0, 0.0, 0.0),
+    ridge: float = 0.0,
+    power: float = 0.5,
+) -> PenalizedRegression:
+    """The paper's objective. One program serves all strengths, data and starts."""
+    integral = total_variation(
+        net, Interval(-0.5, 0.5), strengths, num_points=settings.quadrature
+    )
+    return PenalizedRegression(
+        net, curve.x, curve.y, integral=integral, ridge=BlockRidge(ridge, power)
+    )
+
+
+def flow_time(settings: Settings) -> tuple[float, Float[np.ndarray, " steps"]]:
+    """The time at which SGD ends, and its step sizes."""
+    k = np.arange(settings.num_steps) % settings.cycle
+    etas = settings.eta * settings.decay ** (k // settings.decay_every)
+    return float(np.sum(etas)), etas
+
+
+def flow(
+    problem: Problem, w0: Params, t1: float, settings: Settings, **kwargs: Any
+) -> Trajectory:
+    """Gradient flow to t1; these are mildly stiff, and small."""
+    options: dict[str, Any] = {
+        "save": Save.at([t1]),
+        "throw": False,
+        "solver": BDF(),
+        **kwargs,
+    }
+    return simulate(
+        problem,
+        GradientFlow(),
+        w0,
+        t1,
+        rtol=settings.rtol,
+        atol=1e-3 * settings.rtol,
+        progress=False,
+        **options,
+    )
+
+
+def correlation(f: Any, truth: Any) -> float:
+    """The paper's score: correlation of predictions and truth."""
+    return float(np.corrcoef(np.asarray(f), truth)[0, 1])
+
+
+def rms(a: Any, b: Any) -> float:
+    """Root mean square difference."""
+    return float(np.sqrt(np.mean((np.asarray(a) - np.asarray(b)) ** 2)))
