@@ -130,6 +130,8 @@ def _draw(dataset: Any) -> Any:
         right.plot(x, flips, "x--", color=color)
     for ax in (left, middle, right):
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
+        ax.set_xticks(x, [f"{value:.2g}" for value in x])
+        ax.set_xticks([], minor=True)
     left.set(title="Are random labels learnt by heart?", ylabel="share of labelings")
     left.legend()
     middle.set(title="How long does it take?", yscale="log")
