@@ -61,10 +61,10 @@ def _instance(num: int, width: int, kind: str, seed: int) -> TwoLayerInstance:
 
 
 def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
-    widest = dataset.isel(digits_width=-1).sel(digits_labels="random")
-    drift = widest["digits_drift"].where(widest["digits_converged"] > 0).median()
     width = settings.digits_widths[-1]
-    time = dataset["digits_time"].isel(digits_width=-1).median("digits_seed")
+    widest = dataset.sel(digits_width=width)
+    converged = widest["digits_converged"]
+    drifts = widest["digits_drift"].where(converged > 0).median("digits_seed")
     return (
         Claim(
             "digits-random-labels",
@@ -72,7 +72,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
             f"loss at width {width}: share of labelings.",
             "gflow: the phenomenon of Razborov 2022 on real data",
             expected=1.0,
-            measured=float(widest["digits_converged"].mean()),
+            measured=float(converged.sel(digits_labels="random").mean()),
             kind="at_least",
         ),
         Claim(
@@ -80,17 +80,17 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
             f"There (width {width}) the kernel has changed by more than 10 %: median.",
             "gflow: the phenomenon of Razborov 2022 on real data",
             expected=0.1,
-            measured=float(drift),
+            measured=float(drifts.sel(digits_labels="random")),
             kind="at_least",
         ),
         Claim(
-            "digits-random-slower",
-            f"Random labels take longer than true ones (width {width}): ratio of the "
-            "median times to zero loss.",
-            "Zhang, Bengio, Hardt, Recht, Vinyals 2017",
+            "digits-random-moves-kernel",
+            f"Random labels move the kernel farther than true ones (width {width}): "
+            "ratio of the median changes of those that converge.",
+            "gflow: measured; true labels need fewer new features",
             expected=1.0,
             measured=float(
-                time.sel(digits_labels="random") / time.sel(digits_labels="true")
+                drifts.sel(digits_labels="random") / drifts.sel(digits_labels="true")
             ),
             kind="at_least",
         ),
@@ -130,6 +130,8 @@ def _draw(dataset: Any) -> Any:
         right.plot(x, flips, "x--", color=color)
     for ax in (left, middle, right):
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
+        ax.set_xticks(x, [f"{value:.2g}" for value in x])
+        ax.set_xticks([], minor=True)
     left.set(title="Are random labels learnt by heart?", ylabel="share of labelings")
     left.legend()
     middle.set(title="How long does it take?", yscale="log")

@@ -18,10 +18,11 @@ from ...solvers import Filippov
 from ...trajectory import LossBelow, MaxSteps, Save, Trajectory
 from ._settings import Settings
 
-# Room for values held at zero at one time, for each example; up to 1.4 were seen. More
-# would cost: each gradient factors a matrix of that size. A run that used all of it is
-# made again with more.
-_HELD_PER_EXAMPLE = 2.0
+# Room for values held at zero at one time: for each example, and at most. With both
+# layers trained up to 1.4 an example were seen, with the first alone more than 2. More
+# room costs, as each gradient factors a matrix of that size. A run that used all of it,
+# and so may have stalled, is made again with the room that the solver takes by itself.
+_HELD_PER_EXAMPLE, _MOST_HELD = 3, 160
 # Points of a run at which its kernel is looked at.
 _NUM_SAVED = 16
 
@@ -70,11 +71,11 @@ def flow(
 
     # d - 1 kinks hold a unit; more would stop it.
     most = net.width * max(d - 1, 1)
-    room = min(most, int(_HELD_PER_EXAMPLE * n))
+    room = min(most, _HELD_PER_EXAMPLE * n, _MOST_HELD)
     run = attempt(Filippov(max_held=room))
     if room == most or run.stats["solver"]["most_held"] < room:
         return run
-    return attempt(Filippov(max_held=most))
+    return attempt(Filippov())
 
 
 @dataclasses.dataclass(frozen=True)

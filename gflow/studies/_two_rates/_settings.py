@@ -40,9 +40,7 @@ class Settings(Config):
     digits_samples: int = option(
         60, help="digits with random labels", at_least=10, at_most=400
     )
-    digits_widths: tuple[int, ...] = option(
-        (8, 16), help="widths on the digits, rising"
-    )
+    digits_widths: tuple[int, ...] = option((16,), help="widths on the digits, rising")
     num_digits_seeds: int = option(2, help="random labelings of the digits", at_least=1)
     descent_etas: tuple[float, ...] = option(
         (0.005, 0.0025, 0.00125, 0.000625),
