@@ -113,7 +113,7 @@ class SquaredDerivatives(Integrand):
         derivatives = directional_derivatives(f, x, v, order)[1:]
         return self.strengths @ derivatives**2
 
-    def _directions(self) -> tuple[np.ndarray, float]:
+    def _directions(self) -> tuple[Array | np.ndarray, float]:
         if self.directions == "axes" or self.dim == 1:
             return np.eye(self.dim), 1.0
         if self.dim == 2:
@@ -123,9 +123,8 @@ class SquaredDerivatives(Integrand):
             angles = np.pi * np.arange(num) / num
             return np.stack([np.cos(angles), np.sin(angles)], axis=1), 1 / num
         num = 64 * self.dim
-        uniform = np.asarray(kronecker(num, self.dim))
-        normal = np.asarray(jax.scipy.special.ndtri(uniform))
-        return normal / np.linalg.norm(normal, axis=1, keepdims=True), 1 / num
+        normal = jax.scipy.special.ndtri(jnp.asarray(kronecker(num, self.dim)))
+        return normal / jnp.linalg.norm(normal, axis=1, keepdims=True), 1 / num
 
 
 class SquaredResidual(Integrand):

@@ -15,7 +15,8 @@ def square(num: int, key: Any) -> Any:
 
 
 # ∫ x_1² dx: ∫_{-1}^{2} x² = 3; over [0,2]x[0,3] 8/3·3 = 8; over a ball of radius r
-# about 0 it is r²/(d + 2) times the measure, in d = 3 with r = 2: 4/5 · 32π/3; about (1, 0)
+# about 0 it is r²/(d + 2) times the measure, for d = 3, r = 2: 4/5 · 32π/3; about
+# (1, 0)
 # with r = 1: π (1 + 1/4); over the unit square 1/3.
 @pytest.mark.parametrize(
     ("domain", "measure", "integral", "error"),

@@ -45,17 +45,7 @@ def cars(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=_claims(dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "cars",
-                f"392 cars: {settings.cars_train} to train on, half of the others to "
-                "choose each strength, half to test; "
-                f"{settings.cars_splits} random splits. Left: predictions of the "
-                "first split. Right: mean square error on the test cars, 1 being the "
-                "variance; means and splits.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(settings),),
         evidence=evidence,
     )
 
@@ -108,6 +98,18 @@ def _claims(dataset: Any) -> tuple[Claim, ...]:
             )
         )
     return tuple(claims)
+
+
+def _figure(settings: Settings) -> Figure:
+    return Figure(
+        "cars",
+        f"392 cars: {settings.cars_train} to train on, half of the others to "
+        "choose each strength, half to test; "
+        f"{settings.cars_splits} random splits. Left: predictions of the "
+        "first split. Right: mean square error on the test cars, 1 being the "
+        "variance; means and splits.",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

@@ -51,17 +51,7 @@ def cost(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=_claims(dataset, values),
         dataset=dataset,
-        figures=(
-            Figure(
-                "cost",
-                "The k-th derivative of a tanh net with three hidden layers at 64 "
-                "points. Left: operations that XLA counts in the program as written "
-                "(filled) and as compiled (open). XLA finds the equal parts in a "
-                "small nested program; it cannot be had without making that program "
-                "first. Right: seconds to compile it.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(),),
     )
 
 
@@ -180,6 +170,18 @@ def _claims(dataset: Any, values: dict[str, list[Any]]) -> tuple[Claim, ...]:
         ),
     ]
     return tuple(claims)
+
+
+def _figure() -> Figure:
+    return Figure(
+        "cost",
+        "The k-th derivative of a tanh net with three hidden layers at 64 "
+        "points. Left: operations that XLA counts in the program as written "
+        "(filled) and as compiled (open). XLA finds the equal parts in a "
+        "small nested program; it cannot be had without making that program "
+        "first. Right: seconds to compile it.",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

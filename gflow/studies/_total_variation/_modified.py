@@ -91,18 +91,7 @@ def modified(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=_claims(found),
         dataset=dataset,
-        figures=(
-            Figure(
-                "modified",
-                f"Mean predictions of {settings.modified_seeds} runs of SGD with step "
-                f"size {settings.modified_eta:g} at t = {settings.modified_t1:g}, less "
-                "those of the flow (band: two standard errors), and what three "
-                "modified equations say of the difference: J + (η/4)‖∇J‖², the same "
-                "with the trace of the noise, as in epochs without replacement, and "
-                "the expansion with the covariance of independent draws.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(settings),),
     )
 
 
@@ -254,6 +243,19 @@ def _claims(found: _Found) -> tuple[Claim, ...]:
             )
         )
     return tuple(claims)
+
+
+def _figure(settings: Settings) -> Figure:
+    return Figure(
+        "modified",
+        f"Mean predictions of {settings.modified_seeds} runs of SGD with step "
+        f"size {settings.modified_eta:g} at t = {settings.modified_t1:g}, less "
+        "those of the flow (band: two standard errors), and what three "
+        "modified equations say of the difference: J + (η/4)‖∇J‖², the same "
+        "with the trace of the noise, as in epochs without replacement, and "
+        "the expansion with the covariance of independent draws.",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

@@ -159,16 +159,7 @@ def physics(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
     return StudyResult(
         claims=_claims(settings, dataset, equations),
         dataset=dataset,
-        figures=(
-            Figure(
-                "physics",
-                "Nets whose loss is the residual of an equation, ½ ∫ N[f]², and the "
-                "mean square error at its initial and boundary values. Left: rms "
-                "error against the closed form along the flow. Right: the advected "
-                "wave at t = 1 and the heat there, net and closed form.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(),),
         evidence=evidence,
     )
 
@@ -213,6 +204,17 @@ def _claims(
             )
         )
     return tuple(claims)
+
+
+def _figure() -> Figure:
+    return Figure(
+        "physics",
+        "Nets whose loss is the residual of an equation, ½ ∫ N[f]², and the "
+        "mean square error at its initial and boundary values. Left: rms "
+        "error against the closed form along the flow. Right: the advected "
+        "wave at t = 1 and the heat there, net and closed form.",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

@@ -60,16 +60,7 @@ def plane(settings: Settings, seed: int, progress: ReportProgress) -> StudyResul
             ),
         ),
         dataset=dataset,
-        figures=(
-            Figure(
-                "plane",
-                f"A saddle from {settings.plane_data} noisy data on the square: the "
-                "target, the net without penalty and with 2-TV, which sums second "
-                "derivatives along the axes, or averages them over all directions; "
-                "in the titles the rms error on |x_i| ≤ 0.4.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(settings),),
         evidence=evidence,
     )
 
@@ -92,6 +83,17 @@ def _fit(settings: Settings, way: str, seed: int) -> tuple[Any, np.ndarray]:
     t1, _ = flow_time(settings)
     run = flow(fit.problem, w0, t1, settings)
     return run, np.asarray(net(run.w1, _POINTS))
+
+
+def _figure(settings: Settings) -> Figure:
+    return Figure(
+        "plane",
+        f"A saddle from {settings.plane_data} noisy data on the square: the "
+        "target, the net without penalty and with 2-TV, which sums second "
+        "derivatives along the axes, or averages them over all directions; "
+        "in the titles the rms error on |x_i| ≤ 0.4.",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

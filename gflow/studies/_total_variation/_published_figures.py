@@ -43,7 +43,7 @@ def draw_fits(dataset: Any) -> Any:
             ("none", "2-TV"), (COLORS[1], COLORS[0]), strict=True
         ):
             for method, line in (("sgd", "--"), ("flow", "-")):
-                f = dataset["prediction"].sel(at, setting=setting, law=method)
+                f = dataset["prediction"].sel({**at, "setting": setting, "law": method})
                 label = f"{setting}, {'SGD' if method == 'sgd' else 'flow'}"
                 ax.plot(dataset.x, f, line, color=color, label=label)
         ax.plot(dataset.x, dataset["truth"].sel(at), ":", color="black", label="target")
