@@ -12,3 +12,7 @@ from ._rank import (
     rank_roy_vetterli as rank_roy_vetterli,
     rank_stable as rank_stable,
 )
+from ._singular_dynamics import (
+    SingularDynamics as SingularDynamics,
+    singular_dynamics as singular_dynamics,
+)

@@ -37,7 +37,15 @@ WEIGHT_NORMALIZATION = Entry(
     extras=("data",),
 )
 
-catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION,)}
+LOW_RANK = Entry(
+    "low-rank",
+    "The low-rank simplicity bias in deep networks",
+    "Huh, Mobahi, Zhang, Cheung, Agrawal, Isola 2021 (arXiv 2103.10427)",
+    "gflow.studies._low_rank",
+    extras=("data", "search"),
+)
+
+catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION, LOW_RANK)}
 
 
 def entry_of(name: str) -> Entry:

@@ -1,0 +1,155 @@
+"""Part 2: effective rank of the Gram matrices of random embeddings."""
+
+import itertools
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ...diagnostics import rank_effective
+from ...models import FeatureNet
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._settings import Settings
+
+_SOURCE = "Huh et al. 2021: at initialization, whatever activation and initialization"
+_AXES = (
+    "embedding_width",
+    "embedding_scheme",
+    "embedding_activation",
+    "embedding_depth",
+)
+
+
+def embeddings(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """Rank of Gram matrices over depth, activation, initialization and width."""
+    cells: list[tuple[float, float]] = []
+    for width, scheme in itertools.product(settings.embedding_widths, settings.schemes):
+        progress(f"embeddings of width {width}, {scheme} initialization")
+        for activation, depth in itertools.product(
+            settings.activations, settings.embedding_depths
+        ):
+            ranks = _ranks(settings, width, scheme, activation, depth, seed)
+            error = 2 * float(np.std(ranks)) / len(ranks) ** 0.5
+            cells.append((float(np.mean(ranks)), error))
+    dataset = _dataset(settings, np.array(cells))
+    return StudyResult(
+        claims=_claims(settings, dataset),
+        dataset=dataset,
+        figures=(
+            Figure(
+                "embeddings",
+                "Effective rank of the Gram matrix of "
+                f"{settings.embedding_inputs} Gaussian inputs embedded by random fully "
+                f"connected nets, mean over {settings.embedding_draws} nets a point, "
+                "against depth: a panel an initialization, a color an activation, at "
+                f"width {max(settings.embedding_widths)}.",
+                _draw,
+            ),
+        ),
+    )
+
+
+def _ranks(
+    settings: Settings, width: int, scheme: Any, activation: Any, depth: int, seed: int
+) -> Float[np.ndarray, " k"]:
+    net = FeatureNet([width] * (depth + 1), activation)
+    keys = jax.random.split(jax.random.key(seed), settings.embedding_draws)
+    shape = (settings.embedding_inputs, width)
+
+    def one(key: Any) -> Any:
+        for_inputs, for_net = jax.random.split(key)
+        inputs = jax.random.normal(for_inputs, shape, float)
+        return rank_effective(net.gram(net.init(scheme, key=for_net), inputs))
+
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys))(keys))
+
+
+def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
+    mean, error = dataset["embedding_rank"], dataset["embedding_rank_error"]
+    deep, shallow = max(settings.embedding_depths), min(settings.embedding_depths)
+    change = mean.sel(embedding_depth=deep) - mean.sel(embedding_depth=shallow)
+    # Both errors are of two standard errors.
+    margin = np.hypot(
+        error.sel(embedding_depth=deep), error.sel(embedding_depth=shallow)
+    )
+    at = {"embedding_scheme": "orthogonal", "embedding_activation": "linear"}
+    still = "orthogonal" in settings.schemes and "linear" in settings.activations
+    claims: list[Claim] = []
+    rest = change + margin
+    if still:
+        kept = (change["embedding_scheme"] == "orthogonal") & (
+            change["embedding_activation"] == "linear"
+        )
+        rest = rest.where(~kept)
+        claims.append(
+            Claim(
+                "embedding-orthogonal",
+                "Linear nets of orthogonal matrices are orthogonal at any depth, so "
+                "that the rank does not move: largest change.",
+                "derived: products of orthogonal matrices are orthogonal",
+                expected=0.0,
+                measured=float(np.abs(change.sel(at)).max()),
+                tolerance=1e-9,
+                kind="at_most",
+            )
+        )
+    worst = rest.max()
+    where = rest.where(rest == worst, drop=True)
+    names = ", ".join(str(where[axis].values[0]) for axis in _AXES[:3])
+    falls = Claim(
+        "embedding-depth",
+        f"From depth {shallow} to {deep} the rank of the Gram matrix falls for every "
+        "activation, initialization and width, but of orthogonal linear nets: largest "
+        f"change, with two standard errors ({names}).",
+        _SOURCE,
+        expected=0.0,
+        measured=float(worst),
+        kind="at_most",
+    )
+    return (falls, *claims)
+
+
+def _dataset(settings: Settings, cells: Float[np.ndarray, "k 2"]) -> Any:
+    import xarray
+
+    labels = (
+        settings.embedding_widths,
+        settings.schemes,
+        settings.activations,
+        settings.embedding_depths,
+    )
+    grids = cells.T.reshape(2, *(len(values) for values in labels))
+    return xarray.Dataset(
+        {
+            "embedding_rank": (_AXES, grids[0]),
+            "embedding_rank_error": (_AXES, grids[1]),
+        },
+        coords={axis: list(values) for axis, values in zip(_AXES, labels, strict=True)},
+    )
+
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import COLORS, panels
+
+    schemes = dataset["embedding_scheme"].values
+    figure, axes = panels(len(schemes), sharey=True)
+    widest = dataset.sel(embedding_width=dataset["embedding_width"].max())
+    depth = dataset["embedding_depth"].values
+    for ax, scheme in zip(axes, schemes, strict=True):
+        for name, color in zip(
+            dataset["embedding_activation"].values, COLORS, strict=False
+        ):
+            at = {"embedding_scheme": scheme, "embedding_activation": name}
+            mean = widest["embedding_rank"].sel(at)
+            error = widest["embedding_rank_error"].sel(at)
+            label = str(name).replace("_", " ")
+            ax.errorbar(depth, mean, error, fmt="o-", color=color, label=label)
+        ax.set(xscale="log", xlabel="depth L", ylabel="effective rank ρ of the Gram")
+        ax.set_xticks(depth, [str(d) for d in depth])
+        ax.set_xticks([], minor=True)
+        ax.set_title(f"Does rank fall with depth? ({scheme})")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return figure
