@@ -27,8 +27,8 @@ def deep_linear_invariants(net: DeepLinear) -> dict[str, Invariant]:
 
     **Arguments:** `net`: the network.
 
-    **Returns:** of equal widths {"balance": (L-1, n, n)}, else {"balance_1": (n_1, n_1),
-    ..., "balance_{L-1}"}; empty at depth 1.
+    **Returns:** of equal widths {"balance": (L-1, n, n)}, else {"balance_1":
+    (n_1, n_1), ..., "balance_{L-1}"}; empty at depth 1.
 
     **References:** Arora, Cohen, Hazan 2018 (arXiv 1802.06509), theorem 1; Du, Hu, Lee
     2018 (arXiv 1806.00900).
@@ -46,30 +46,29 @@ def deep_linear_invariants(net: DeepLinear) -> dict[str, Invariant]:
     if net.depth == 1:
         return {}
     if net.is_uniform:
-        formula = "W_{l+1}^T W_{l+1} - W_l W_l^T of each l"
-        return {"balance": _law(formula, slice(1, None), slice(None, -1))}
+        return {"balance": _law("W_{l+1}^T W_{l+1} - W_l W_l^T of each l", None)}
     return {
         f"balance_{layer}": _law(
-            f"W_{layer + 1}^T W_{layer + 1} - W_{layer} W_{layer}^T", layer, layer - 1
+            f"W_{layer + 1}^T W_{layer + 1} - W_{layer} W_{layer}^T", layer
         )
         for layer in range(1, net.depth)
     }
 
 
-def _law(formula: str, above: int | slice, below: int | slice) -> Invariant:
+def _law(formula: str, layer: int | None) -> Invariant:
     return Invariant(
-        eqx.Partial(_balance, above, below),
+        eqx.Partial(_balance, layer),
         formula=formula,
-        scale=eqx.Partial(_products, above, below),
+        scale=eqx.Partial(_products, layer),
         reference="Arora, Cohen, Hazan 2018 (arXiv 1802.06509), theorem 1",
     )
 
 
-def _products(above: int | slice, below: int | slice, w: Params) -> Any:
-    outer, inner = w[above], w[below]
-    return jnp.stack([outer.mT @ outer, inner @ inner.mT])
+def _products(layer: int | None, w: Params) -> Any:
+    above, below = (w[1:], w[:-1]) if layer is None else (w[layer], w[layer - 1])
+    return jnp.stack([above.mT @ above, below @ below.mT])
 
 
-def _balance(above: int | slice, below: int | slice, w: Params) -> Any:
-    outer, inner = _products(above, below, w)
-    return outer - inner
+def _balance(layer: int | None, w: Params) -> Any:
+    above, below = _products(layer, w)
+    return above - below

@@ -6,7 +6,7 @@ from ._deep_linear import (
     mode_strength as mode_strength,
 )
 from ._diagonal import DiagonalNet as DiagonalNet
-from ._feature_net import FeatureNet as FeatureNet
+from ._feature_net import FeatureNet as FeatureNet, gram_matrix as gram_matrix
 from ._images import Images as Images, images_digits as images_digits
 from ._l1 import l1_excess_bound as l1_excess_bound, l1_minimizer as l1_minimizer
 from ._limits import DiagonalLimit as DiagonalLimit, diagonal_limit as diagonal_limit

@@ -74,6 +74,9 @@ class DeepLinear(eqx.Module):
 
     def init(self, *, key: Any, gain: float = 1.0) -> Factors:
         """Independent entries N(0, gain²/n_{l-1})."""
+        if self.is_uniform:
+            shape = (self.depth, *self.shapes[0])
+            return gain / shape[2] ** 0.5 * jax.random.normal(key, shape, float)
         return self._packed(
             gain / shape[1] ** 0.5 * jax.random.normal(k, shape, float)
             for k, shape in zip(self._keys(key), self.shapes, strict=True)

@@ -86,23 +86,38 @@ class FeatureNet(eqx.Module):
         keys = jax.random.split(key, len(shapes))
         return [_weights(scheme, k, s) for k, s in zip(keys, shapes, strict=True)]
 
+    def layers(
+        self, w: list[Array], inputs: Float[Array, "k n"]
+    ) -> list[Float[Array, "k m"]]:
+        """What each layer puts out before the activation: embeddings of shorter nets.
+
+        The l-th is the embedding of the net that ends at layer l.
+        """
+        sigma, hidden = _ACTIVATIONS[self.activation], inputs
+        found: list[Array] = []
+        for factor in w:
+            found.append(hidden @ factor.T)
+            hidden = sigma(found[-1])
+        return found
+
     def __call__(
         self, w: list[Array], inputs: Float[Array, "k n"]
     ) -> Float[Array, "k m"]:
         """Embeddings, one a row."""
-        sigma, hidden = _ACTIVATIONS[self.activation], inputs
-        for factor in w[:-1]:
-            hidden = sigma(hidden @ factor.T)
-        return hidden @ w[-1].T
+        return self.layers(w, inputs)[-1]
 
     def gram(self, w: list[Array], inputs: Float[Array, "k n"]) -> Float[Array, "k k"]:
         """Gram matrix of the embeddings, scaled to trace 1.
 
         Its singular values are the squares of the embedding matrix's.
         """
-        embedding = self(w, inputs)
-        gram = embedding @ embedding.T
-        return gram / jnp.trace(gram)
+        return gram_matrix(self(w, inputs))
+
+
+def gram_matrix(embedding: Float[Array, "k m"]) -> Float[Array, "k k"]:
+    """Gram matrix of embeddings, one a row, scaled to trace 1."""
+    gram = embedding @ embedding.T
+    return gram / jnp.trace(gram)
 
 
 def _weights(scheme: Scheme, key: Any, shape: tuple[int, int]) -> Array:

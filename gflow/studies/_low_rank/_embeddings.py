@@ -3,12 +3,14 @@
 import itertools
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from ...diagnostics import rank_effective
-from ...models import FeatureNet
+from ...models import FeatureNet, gram_matrix
 from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
@@ -24,16 +26,17 @@ _AXES = (
 
 def embeddings(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
     """Rank of Gram matrices over depth, activation, initialization and width."""
-    cells: list[tuple[float, float]] = []
+    cells: list[Float[np.ndarray, "2 d"]] = []
     for width, scheme in itertools.product(settings.embedding_widths, settings.schemes):
         progress(f"embeddings of width {width}, {scheme} initialization")
-        for activation, depth in itertools.product(
-            settings.activations, settings.embedding_depths
-        ):
-            ranks = _ranks(settings, width, scheme, activation, depth, seed)
-            error = 2 * float(np.std(ranks)) / len(ranks) ** 0.5
-            cells.append((float(np.mean(ranks)), error))
-    dataset = _dataset(settings, np.array(cells))
+        weights, inputs = _draws(settings, width, scheme, seed)
+        for activation in settings.activations:
+            net = FeatureNet([width] * (len(weights) + 1), activation)
+            depths = tuple(settings.embedding_depths)
+            ranks = np.asarray(_ranks(net, depths, weights, inputs))
+            error = 2 * ranks.std(axis=0) / len(ranks) ** 0.5
+            cells.append(np.stack([ranks.mean(axis=0), error]))
+    dataset = _dataset(settings, np.stack(cells, axis=1))
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
@@ -51,19 +54,30 @@ def embeddings(settings: Settings, seed: int, progress: ReportProgress) -> Study
     )
 
 
-def _ranks(
-    settings: Settings, width: int, scheme: Any, activation: Any, depth: int, seed: int
-) -> Float[np.ndarray, " k"]:
-    net = FeatureNet([width] * (depth + 1), activation)
-    keys = jax.random.split(jax.random.key(seed), settings.embedding_draws)
-    shape = (settings.embedding_inputs, width)
+def _draws(
+    settings: Settings, width: int, scheme: Any, seed: int
+) -> tuple[list[Any], Any]:
+    """Weights of the deepest net and inputs, both with the draws leading."""
+    num, depth = settings.embedding_draws, max(settings.embedding_depths)
+    for_net, for_inputs = jax.random.split(jax.random.key(seed))
+    # One layer at a time, all of one shape: one small program draws them all.
+    layer = FeatureNet([width, width])
+    draw = jax.jit(lambda keys: jax.vmap(lambda k: layer.init(scheme, key=k)[0])(keys))
+    weights = [draw(keys) for keys in jax.random.split(for_net, (depth, num))]
+    shape = (num, settings.embedding_inputs, width)
+    return weights, jax.random.normal(for_inputs, shape, float)
 
-    def one(key: Any) -> Any:
-        for_inputs, for_net = jax.random.split(key)
-        inputs = jax.random.normal(for_inputs, shape, float)
-        return rank_effective(net.gram(net.init(scheme, key=for_net), inputs))
 
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys))(keys))
+@eqx.filter_jit
+def _ranks(net: FeatureNet, depths: tuple[int, ...], weights: Any, inputs: Any) -> Any:
+    """Effective rank at each depth, of shape (draws, depths)."""
+
+    def one(drawn: Any) -> Any:
+        w, x = drawn
+        found = net.layers(w, x)
+        return rank_effective(jnp.stack([gram_matrix(found[d - 1]) for d in depths]))
+
+    return jax.lax.map(one, (weights, inputs))
 
 
 def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
@@ -111,7 +125,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     return (falls, *claims)
 
 
-def _dataset(settings: Settings, cells: Float[np.ndarray, "k 2"]) -> Any:
+def _dataset(settings: Settings, cells: Float[np.ndarray, "2 k d"]) -> Any:
     import xarray
 
     labels = (
@@ -120,7 +134,7 @@ def _dataset(settings: Settings, cells: Float[np.ndarray, "k 2"]) -> Any:
         settings.activations,
         settings.embedding_depths,
     )
-    grids = cells.T.reshape(2, *(len(values) for values in labels))
+    grids = cells.reshape(2, *(len(values) for values in labels))
     return xarray.Dataset(
         {
             "embedding_rank": (_AXES, grids[0]),

@@ -166,8 +166,8 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
         claims.append(
             Claim(
                 "methods-depth",
-                f"Whatever the method, depth {deep} ends at a lower effective rank than "
-                f"depth {shallow}: largest mean difference ({worst}).",
+                f"Whatever the method, depth {deep} ends at a lower effective rank "
+                f"than depth {shallow}: largest mean difference ({worst}).",
                 "Huh et al. 2021: whatever the optimizer",
                 expected=0.0,
                 measured=float(mean.max()),

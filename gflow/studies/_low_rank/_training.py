@@ -53,8 +53,8 @@ def training(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
         figures=(
             Figure(
                 "training",
-                f"Gradient flow of least squares on {settings.train_samples} samples of "
-                f"a rank-{settings.rank} map of size {settings.dim}, "
+                f"Gradient flow of least squares on {settings.train_samples} samples "
+                f"of a rank-{settings.rank} map of size {settings.dim}, "
                 f"{settings.train_seeds} instances. Left: effective rank against time, "
                 "mean and one standard deviation. Right: expected test loss at the end "
                 "in units of that of the zero map, a point an instance, against the "
@@ -167,8 +167,9 @@ def _dataset(settings: Settings, cells: dict[tuple[int, int], _Cell]) -> Any:
         ]
         return np.array(values, dtype=float)
 
-    (first, *_) = (cell.ts for cell in cells.values() if cell.ok) or (None,)
-    time = first if first is not None else np.arange(NUM_SAVED + 1, dtype=float)
+    # All runs that got to the end are saved at the same times.
+    whole = [cell.ts for cell in cells.values() if cell.ok]
+    time = whole[0] if whole else np.arange(NUM_SAVED + 1, dtype=float)
     return xarray.Dataset(
         {
             "train_rank": (axes, grid("rank")),
