@@ -152,7 +152,7 @@ def _stepper(settings: Settings, method: str, depth: int) -> Any:
 def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     for method in settings.methods:
-        at = dataset.sel(method=method)
+        at = dataset.sel(optimizer=method)
         for depth, expected in _PUBLISHED.get(method, {}).items():
             if depth in settings.method_depths:
                 values = at["method_rank"].sel(method_depth=depth).values
@@ -162,7 +162,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
         ranks = dataset["method_rank"]
         falls = ranks.sel(method_depth=deep) - ranks.sel(method_depth=shallow)
         mean = falls.mean("method_instance")
-        worst = str(mean["method"].values[int(mean.argmax())])
+        worst = str(mean["optimizer"].values[int(np.argmax(mean.values))])
         claims.append(
             Claim(
                 "methods-depth",
@@ -197,7 +197,7 @@ def _compared(method: str, depth: int, expected: float, values: Any) -> Claim:
 def _dataset(settings: Settings, cells: dict[tuple[str, int, int], _Cell]) -> Any:
     import xarray
 
-    axes = ("method", "method_depth", "method_instance")
+    axes = ("optimizer", "method_depth", "method_instance")
     shape = (len(settings.methods), len(settings.method_depths), settings.method_seeds)
 
     def grid(name: str) -> Any:
@@ -208,7 +208,7 @@ def _dataset(settings: Settings, cells: dict[tuple[str, int, int], _Cell]) -> An
     return xarray.Dataset(
         {f"method_{name}": grid(name) for name in names},
         coords={
-            "method": list(settings.methods),
+            "optimizer": list(settings.methods),
             "method_depth": list(settings.method_depths),
         },
     )
@@ -218,7 +218,7 @@ def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, panels
 
     figure, (left, right) = panels(2)
-    names = [str(name) for name in dataset["method"].values]
+    names = [str(name) for name in dataset["optimizer"].values]
     places = np.arange(len(names))
     depths = dataset["method_depth"].values
     for k, (depth, color) in enumerate(zip(depths, COLORS, strict=False)):

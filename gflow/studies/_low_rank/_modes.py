@@ -263,5 +263,6 @@ def _draw(dataset: Any) -> Any:
             xlabel="time t / slowest half time", title=f"One after another? L = {depth}"
         )
     axes[0].set_ylabel("singular value σ")
-    axes[-1].legend()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
