@@ -39,7 +39,7 @@ def test_velocity_is_that_of_the_written_out_flow(widths: tuple[int, ...]):
     G = (X @ multiply(factors).T - Y).T @ X
     for k in range(net.depth):
         above = multiply(factors[k + 1 :], np.eye(widths[k + 1]))
-        below = multiply(factors[:k], np.eye(widths[k]))
+        below = multiply(factors[:k], np.eye(widths[0]))
         np.testing.assert_allclose(velocity[k], -above.T @ G @ below.T, atol=1e-11)
 
 

@@ -72,7 +72,7 @@ def test_values_that_are_not_finite_are_passed_over():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"method": "newton"}, "method must be"), ({"spread": 0.0}, "spread > 0")],
+    [({"spread": -1.0}, "spread > 0"), ({"spread": 0.0}, "spread > 0")],
 )
 def test_misuse_is_named(change: dict[str, Any], message: str):
     """Each with what there is."""

@@ -23,15 +23,15 @@ from ._training import descent, training
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    # The longest first, so that none of them is left alone at the end.
+    # Sweep and methods share programs: the second finds them compiled by the first.
     parts = [
-        partial(methods, settings, seed),
         partial(sweep, settings, seed),
+        partial(modes, settings, seed),
+        partial(products, settings, seed),
+        partial(methods, settings, seed),
         partial(training, settings, seed),
         partial(embeddings, settings, seed),
         partial(descent, settings, seed),
-        partial(modes, settings, seed),
-        partial(products, settings, seed),
     ]
     yield from in_parallel(parts, progress)
 

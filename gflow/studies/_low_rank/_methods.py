@@ -108,7 +108,7 @@ def _cell(settings: Settings, method: str, depth: int, seed: int) -> _Cell:
 def _run(settings: Settings, method: str, given: Instance, seed: int) -> Trajectory:
     goal = until_fitted(settings, given)
     if method == "flow":
-        return flow(settings, given, stops=(goal,))
+        return flow(settings, given, goal=goal)
     if method in ("cma-es", "random search"):
         return search(
             given.problem,

@@ -1,7 +1,6 @@
 """Runs that the parts of the study share."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -14,12 +13,13 @@ from ...flows import GradientFlow
 from ...invariants import deep_linear_invariants
 from ...models import DeepLinear, MatrixRegression, matrix_regression
 from ...solvers import BDF
-from ...trajectory import LossBelow, MaxSteps, Save, Stop, Trajectory
-from .._study import ReportProgress
+from ...trajectory import LossBelow, MaxSteps, Save, Trajectory
 from ._settings import Settings
 
 # Where curves are measured, as shares of the first loss or of the horizon.
 NUM_SAVED = 40
+# Rounding keeps losses far above; a run without a goal is then the program of one with.
+_NEVER = 1e-60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,14 @@ class Instance:
 
     @property
     def problem(self) -> Any:
-        """Least squares on the data."""
-        return self.net.problem(self.data.X, self.data.Y)
+        """Least squares on the data.
+
+        With rows of zeros up to as many as there are unknowns, which change nothing:
+        any number of samples is the same program.
+        """
+        missing = self.data.X.shape[1] - len(self.data.X)
+        rows = ((0, missing), (0, 0))
+        return self.net.problem(np.pad(self.data.X, rows), np.pad(self.data.Y, rows))
 
     @property
     def observables(self) -> dict[str, Any]:
@@ -66,9 +72,9 @@ def instance(
 
 
 def flow(
-    settings: Settings, given: Instance, *, stops: tuple[Stop, ...] = ()
+    settings: Settings, given: Instance, *, goal: LossBelow | None = None
 ) -> Trajectory:
-    """Gradient flow to the horizon or a stop; a failure is a result.
+    """Gradient flow to the horizon or a loss; a failure is a result.
 
     Data fit at rates that differ a thousandfold, so that the solver is implicit, from
     the start: then one program does it all.
@@ -84,7 +90,7 @@ def flow(
         save=Save.log(num=NUM_SAVED, first=1e-3, keep_params=False),
         observables=given.observables,
         invariants=deep_linear_invariants(given.net),
-        stops=(*stops, MaxSteps(settings.max_steps)),
+        stops=(goal or LossBelow(_NEVER), MaxSteps(settings.max_steps)),
         throw=False,
         progress=False,
     )
@@ -109,16 +115,6 @@ def mean_interval(values: Any) -> tuple[float, tuple[float, float]]:
     mean = float(np.mean(finite))
     error = 2 * float(np.std(finite)) / max(len(finite) - 1, 1) ** 0.5
     return mean, (mean - error, mean + error)
-
-
-def numbered(runs: Mapping[str, Trajectory]) -> dict[str, str]:
-    """The evidence of runs by name."""
-    return {name: repr(run) for name, run in runs.items()}
-
-
-def saying(progress: ReportProgress, text: str, seed: int, num: int) -> None:
-    """Tell which of how many runs comes next."""
-    progress(f"{text}, instance {seed + 1} of {num}")
 
 
 def _rank(net: DeepLinear, t: Any, w: Any, problem: Any) -> Any:
