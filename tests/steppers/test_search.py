@@ -1,7 +1,5 @@
 """Search without gradients, and L-BFGS."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -70,14 +68,11 @@ def test_values_that_are_not_finite_are_passed_over():
     assert 0 <= float(run.w1[0]) < 0.5
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"spread": -1.0}, "spread > 0"), ({"spread": 0.0}, "spread > 0")],
-)
-def test_misuse_is_named(change: dict[str, Any], message: str):
-    """Each with what there is."""
-    with pytest.raises(ValueError, match=message):
-        search(bowl(), W0, 10, **{"spread": 1.0, "seed": 0, **change})
+@pytest.mark.parametrize(("num", "spread"), [(10, -1.0), (10, 0.0), (0, 1.0)])
+def test_misuse_is_named(num: int, spread: float):
+    """What was expected, and what came."""
+    with pytest.raises(ValueError, match="num_evaluations >= 1 and a finite spread"):
+        search(bowl(), W0, num, spread=spread, seed=0)
 
 
 def test_lbfgs_takes_few_steps_on_an_ill_conditioned_quadratic():

@@ -43,6 +43,7 @@ def test_products_of_gaussians_have_the_published_ranks():
     part = products(settings, 0, lambda _: None)
     assert [claim.name for claim in part.claims if not claim.holds] == []
     assert len(part.claims) == 10
+    assert part.dataset is not None
     part.figures[0].draw(part.dataset)
 
 
@@ -59,6 +60,7 @@ def test_embeddings_fall_unless_they_are_isometries():
         "embedding-depth-orthogonal": False,
         "embedding-isometry": True,
     }
+    assert part.dataset is not None
     part.figures[0].draw(part.dataset)
 
 
