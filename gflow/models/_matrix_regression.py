@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class MatrixRegression:
     Y: Float[np.ndarray, "k m"]
     target: Float[np.ndarray, "m n"]
 
-    def error(self, matrix: Float[np.ndarray, "m n"]) -> float:
+    def error(self, matrix: ArrayLike) -> float:
         """Expected test loss of a matrix, E‖(W - T)x‖²/E‖T x‖² for x ~ N(0, I)."""
         gap = np.asarray(matrix) - self.target
         return float(np.sum(gap**2) / np.sum(self.target**2))

@@ -1,6 +1,7 @@
 """Deep linear networks and matrix completion."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,11 @@ def test_velocity_is_that_of_the_written_out_flow(widths: tuple[int, ...]):
     w = net.init(key=jax.random.key(1))
     velocity = net.problem(X, Y).velocity(w)
     factors = [np.asarray(w[k]) for k in range(net.depth)]
-    multiply = functools.partial(functools.reduce, lambda p, f: f @ p)
+
+    def multiply(factors: list[Any], start: Any = None) -> Any:
+        given = factors if start is None else [start, *factors]
+        return functools.reduce(lambda product, factor: factor @ product, given)
+
     G = (X @ multiply(factors).T - Y).T @ X
     for k in range(net.depth):
         above = multiply(factors[k + 1 :], np.eye(widths[k + 1]))

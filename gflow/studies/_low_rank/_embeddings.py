@@ -30,7 +30,8 @@ def embeddings(settings: Settings, seed: int, progress: ReportProgress) -> Study
     for width, scheme in itertools.product(settings.embedding_widths, settings.schemes):
         progress(f"embeddings of width {width}, {scheme} initialization")
         weights, inputs = _draws(settings, width, scheme, seed)
-        for activation in settings.activations:
+        for name in settings.activations:
+            activation: Any = name
             net = FeatureNet([width] * (len(weights) + 1), activation)
             depths = tuple(settings.embedding_depths)
             ranks = np.asarray(_ranks(net, depths, weights, inputs))
