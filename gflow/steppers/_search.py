@@ -97,16 +97,7 @@ def search(
 
     ```
     """
-    check_kind("problem", problem, Problem)
-    check_kind("save", save, Save | None)
-    if method not in get_args(Method):
-        known = ", ".join(get_args(Method))
-        raise ValueError(f"method must be one of {known}, not {method!r}")
-    if not num_evaluations >= 1 or not 0 < spread < np.inf:
-        raise ValueError(
-            "expected num_evaluations >= 1 and a finite spread > 0, not "
-            f"{num_evaluations}, {spread}"
-        )
+    _check(problem, num_evaluations, method, spread, save)
     params, static = problem.split(w0)
     measurement = Measurement(dict(observables or {}), {})
     measurement.check(eqx.combine(params, static), problem)
@@ -126,6 +117,22 @@ def search(
     origin = Origin(problem, law, options)
     run = assemble(record.joined(), end, stats, plan, origin, None)
     return conclude(run, throw)
+
+
+def _check(
+    problem: Any, num_evaluations: int, method: str, spread: float, save: Any
+) -> None:
+    """Raise for misuse that is known before the run."""
+    check_kind("problem", problem, Problem)
+    check_kind("save", save, Save | None)
+    if method not in get_args(Method):
+        known = ", ".join(get_args(Method))
+        raise ValueError(f"method must be one of {known}, not {method!r}")
+    if not num_evaluations >= 1 or not 0 < spread < np.inf:
+        raise ValueError(
+            "expected num_evaluations >= 1 and a finite spread > 0, not "
+            f"{num_evaluations}, {spread}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
