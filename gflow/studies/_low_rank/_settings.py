@@ -21,7 +21,7 @@ _SCHEMES = ("normal", "uniform", "kaiming", "orthogonal")
 class Settings(Config):
     """Settings; the defaults are the smoke scale."""
 
-    num_draws: int = option(200, help="random products at each depth", at_least=8)
+    num_draws: int = option(400, help="random products at each depth", at_least=8)
     limit_sizes: tuple[int, ...] = option(
         (16, 32, 64, 128), help="sizes n of the limit of rank - log n", at_least=2
     )
@@ -108,7 +108,7 @@ class Settings(Config):
 
 SMOKE = Settings()
 FULL = Settings(
-    num_draws=400,
+    num_draws=1600,
     limit_sizes=(16, 32, 64, 128, 256),
     activations=_ACTIVATIONS,
     embedding_widths=(16, 32, 128),
@@ -119,9 +119,9 @@ FULL = Settings(
     sweep_seeds=3,
     methods=_METHODS,
     method_depths=(1, 2, 4, 8),
-    method_seeds=3,
+    method_seeds=5,
     num_steps=30_000,
-    num_evaluations=10_000,
+    num_evaluations=5_000,
     mode_depths=(2, 3, 4),
     max_steps=2000,
 )

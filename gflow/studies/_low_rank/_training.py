@@ -20,7 +20,7 @@ from ._settings import Settings
 _RANKS = {1: 2.62, 2: 2.50, 4: 2.33}
 _ERRORS = {1: 0.485, 2: 0.436, 4: 0.376}
 _SOURCE = "computed apart: d = 32, 24 samples, rank-8 target, T = 1000, three instances"
-_DESCENT_T1, _DESCENT_STEPS = 0.5, (1000, 2000, 4000)
+_DESCENT_T1, _DESCENT_STEPS = 0.5, (8000, 16_000, 32_000)
 
 
 @dataclasses.dataclass(frozen=True)
