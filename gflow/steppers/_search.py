@@ -162,8 +162,9 @@ def _explore(
         candidate = hunt.optimizer.ask()
         point = jnp.asarray(candidate.value, trees.dtype(hunt.params))
         loss = float(_loss_at(hunt.problem, hunt.static, unravel, point))
-        # What is not finite is worse than anything: nevergrad refuses NaN.
-        hunt.optimizer.tell(candidate, loss if np.isfinite(loss) else 1e300)
+        # What is not finite is worse than anything: nevergrad refuses NaN, and clips
+        # what is above 5e20.
+        hunt.optimizer.tell(candidate, loss if np.isfinite(loss) else 1e20)
         better = loss < best.loss
         best = _Best(loss, point, num) if better else dataclasses.replace(best, num=num)
         reached = best.loss < hunt.loss_below
