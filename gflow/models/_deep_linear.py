@@ -246,8 +246,9 @@ def mode_strength(
     **References:** Saxe, McClelland, Ganguli 2014 (arXiv 1312.6120), equation 6.
 
     ```python
+    >>> import jax.numpy as jnp
     >>> from gflow.models import mode_strength
-    >>> print(mode_strength([0.0, 1e3], 2.0, 0.1))
+    >>> print(mode_strength(jnp.array([0.0, 1e3]), 2.0, 0.1))
     [0.1 2. ]
 
     ```
