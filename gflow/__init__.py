@@ -88,6 +88,7 @@ _PACKAGES = (
     "plots",
     "problem",
     "solvers",
+    "steppers",
     "studies",
     "trajectory",
 )

@@ -19,3 +19,7 @@ from ._tangent_kernel import (
     tangent_kernel as tangent_kernel,
     tangent_kernel_drift as tangent_kernel_drift,
 )
+from ._singular_dynamics import (
+    SingularDynamics as SingularDynamics,
+    singular_dynamics as singular_dynamics,
+)

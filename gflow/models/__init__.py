@@ -15,6 +15,13 @@ from ._domain import (
     SampledDomain as SampledDomain,
     kronecker as kronecker,
 )
+from ._deep_linear import (
+    DeepLinear as DeepLinear,
+    MatrixCompletion as MatrixCompletion,
+    mode_strength as mode_strength,
+)
+from ._diagonal import DiagonalNet as DiagonalNet
+from ._feature_net import FeatureNet as FeatureNet, gram_matrix as gram_matrix
 from ._images import Images as Images, images_digits as images_digits
 from ._kappa_neutral import kappa_neutral as kappa_neutral
 from ._integral_penalty import (
@@ -31,6 +38,10 @@ from ._regression import (
     GradientEstimator as GradientEstimator,
     PenalizedRegression as PenalizedRegression,
     mean_squares as mean_squares,
+)
+from ._matrix_regression import (
+    MatrixRegression as MatrixRegression,
+    matrix_regression as matrix_regression,
 )
 from ._relu import DeepReLU as DeepReLU, TwoLayerReLU as TwoLayerReLU
 from ._separable import (

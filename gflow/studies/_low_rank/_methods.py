@@ -1,0 +1,256 @@
+"""Part 5: the same nets trained by other methods, with and without gradients."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ...steppers import from_optax, gradient_descent, iterate, lbfgs, search
+from ...trajectory import Save, Trajectory
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._runs import Instance, flow, instance, mean_interval, until_fitted
+from ._settings import Settings
+
+_SOURCE = "Huh et al. 2021, figure of optimizers: effective rank at convergence"
+# method -> depth -> effective rank at the end.
+_PUBLISHED = {
+    "gradient descent": {1: 2.92, 8: 2.38},
+    "nesterov": {1: 2.86, 8: 2.11},
+    "adam": {1: 2.85, 8: 2.09},
+    "l-bfgs": {1: 2.86, 8: 2.15},
+    "cma-es": {1: 3.00, 8: 2.46},
+    "random search": {1: 3.23, 8: 2.30},
+}
+# The bars of the figure reach 0.05 to 0.1.
+_TOLERANCE = 0.1
+_DATA_NOTE = (
+    "The paper does not give the data of this figure: samples, target, scales and when "
+    "training ended. Samples here are such that gradient methods agree at depth 1."
+)
+_NOTES = {
+    "cma-es": (
+        "Neither is fitted: CMA-ES with variances only, as a full covariance of 8,192 "
+        "parameters has 67 million entries, and the rank depends on the budget of "
+        "evaluations, which the paper does not give."
+    ),
+    "random search": (
+        "The best of random draws is one draw, and at depth 8 the rank of a draw "
+        "varies by 0.15: a mean of few instances is known no better than its interval "
+        "says."
+    ),
+    "gradient descent": (
+        "At depth 1 gradient descent ends where the flow and Nesterov do, for the data "
+        "determine it: a rank of its own, as in the figure, says that training had not "
+        "converged."
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cell:
+    """One method at one depth on one instance."""
+
+    rank: float
+    error: float
+    loss: float
+    fitted: bool
+    evidence: str
+
+
+def methods(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """Effective rank at the end over methods and depths."""
+    cells: dict[tuple[str, int, int], _Cell] = {}
+    for method in settings.methods:
+        for depth in settings.method_depths:
+            for n in range(settings.method_seeds):
+                progress(
+                    f"{method} at depth {depth}, instance {n + 1} of "
+                    f"{settings.method_seeds}"
+                )
+                cells[method, depth, n] = _cell(settings, method, depth, seed + n)
+    dataset = _dataset(settings, cells)
+    return StudyResult(
+        claims=_claims(settings, dataset),
+        dataset=dataset,
+        figures=(
+            Figure(
+                "methods",
+                f"Effective rank of the map that each method ends at ("
+                f"{settings.method_samples} samples of a rank-{settings.rank} map of "
+                f"size {settings.dim}), mean and one standard deviation over "
+                f"{settings.method_seeds} instances; crosses: Huh et al. at depths 1 "
+                "and 8. Right: loss at the end over that of the zero map: who has "
+                f"fitted (dotted: {settings.fitted:g} of the first loss)?",
+                _draw,
+            ),
+        ),
+        evidence={
+            f"{method}, depth {depth}, instance {n}": cell.evidence
+            for (method, depth, n), cell in cells.items()
+        },
+    )
+
+
+def _cell(settings: Settings, method: str, depth: int, seed: int) -> _Cell:
+    given = instance(settings, depth, settings.method_samples, settings.rank, seed)
+    run = _run(settings, method, given, seed)
+    zero = jax.tree.map(jnp.zeros_like, given.w0)
+    goal = until_fitted(settings, given)
+    finite = bool(np.isfinite(run.observed["loss"][-1]))
+    return _Cell(
+        rank=given.rank(run.w1) if finite else float("nan"),
+        error=given.test_error(run.w1) if finite else float("nan"),
+        loss=float(run.observed["loss"][-1] / given.problem.loss(zero)),
+        fitted=bool(run.observed["loss"][-1] <= 1.01 * float(goal.value)),
+        evidence=repr(run),
+    )
+
+
+def _run(settings: Settings, method: str, given: Instance, seed: int) -> Trajectory:
+    goal = until_fitted(settings, given)
+    if method == "flow":
+        return flow(settings, given, goal=goal)
+    if method in ("cma-es", "random search"):
+        return search(
+            given.problem,
+            jax.tree.map(jnp.zeros_like, given.w0),
+            settings.num_evaluations,
+            method="random" if method == "random search" else "cma_es_diagonal",
+            spread=settings.spread / settings.dim**0.5,
+            seed=seed,
+            loss_below=float(goal.value),
+            save=Save.log(num=20, keep_params=False),
+            observables=given.observables,
+            throw=False,
+        )
+    return iterate(
+        given.problem,
+        _stepper(settings, method, given.net.depth),
+        given.w0,
+        settings.num_steps,
+        save=Save.log(num=20, keep_params=False),
+        observables=given.observables,
+        stops=(goal,),
+        throw=False,
+        progress=False,
+    )
+
+
+def _stepper(settings: Settings, method: str, depth: int) -> Any:
+    # Curvature grows like the depth.
+    eta = settings.eta / depth
+    if method == "gradient descent":
+        return gradient_descent(eta)
+    if method == "nesterov":
+        momentum = optax.sgd(eta, momentum=settings.beta, nesterov=True)
+        return from_optax(momentum, eta=eta / (1 - settings.beta), name=method)
+    if method == "adam":
+        adam = optax.adam(settings.eta_adam)
+        return from_optax(adam, eta=settings.eta_adam, name=method)
+    return lbfgs()
+
+
+def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
+    claims: list[Claim] = []
+    for method in settings.methods:
+        at = dataset.sel(optimizer=method)
+        for depth, expected in _PUBLISHED.get(method, {}).items():
+            if depth in settings.method_depths:
+                values = at["method_rank"].sel(method_depth=depth).values
+                claims.append(_compared(method, depth, expected, values))
+    deep, shallow = max(settings.method_depths), min(settings.method_depths)
+    if deep > shallow:
+        ranks = dataset["method_rank"]
+        falls = ranks.sel(method_depth=deep) - ranks.sel(method_depth=shallow)
+        mean = falls.mean("method_instance")
+        worst = str(mean["optimizer"].values[int(np.argmax(mean.values))])
+        claims.append(
+            Claim(
+                "methods-depth",
+                f"Whatever the method, depth {deep} ends at a lower effective rank "
+                f"than depth {shallow}: largest mean difference ({worst}).",
+                "Huh et al. 2021: whatever the optimizer",
+                expected=0.0,
+                measured=float(mean.max()),
+                kind="at_most",
+            )
+        )
+    return tuple(claims)
+
+
+def _compared(method: str, depth: int, expected: float, values: Any) -> Claim:
+    mean, interval = mean_interval(values)
+    held = abs(mean - expected) <= _TOLERANCE
+    note = f"{_DATA_NOTE} {_NOTES.get(method, '')}".strip()
+    return Claim(
+        f"method-{method.replace(' ', '-')}-depth-{depth}",
+        f"Effective rank at the end of {method} at depth {depth}, mean over "
+        f"{len(values)} instances.",
+        _SOURCE,
+        expected=expected,
+        measured=mean,
+        tolerance=_TOLERANCE,
+        interval=interval,
+        note="" if held else note,
+    )
+
+
+def _dataset(settings: Settings, cells: dict[tuple[str, int, int], _Cell]) -> Any:
+    import xarray
+
+    axes = ("optimizer", "method_depth", "method_instance")
+    shape = (len(settings.methods), len(settings.method_depths), settings.method_seeds)
+
+    def grid(name: str) -> Any:
+        values = np.array([float(getattr(cell, name)) for cell in cells.values()])
+        return (axes, values.reshape(shape))
+
+    names = ("rank", "error", "loss", "fitted")
+    return xarray.Dataset(
+        {f"method_{name}": grid(name) for name in names},
+        coords={
+            "optimizer": list(settings.methods),
+            "method_depth": list(settings.method_depths),
+        },
+    )
+
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import COLORS, panels
+
+    figure, (left, right) = panels(2)
+    names = [str(name) for name in dataset["optimizer"].values]
+    places = np.arange(len(names))
+    depths = dataset["method_depth"].values
+    for k, (depth, color) in enumerate(zip(depths, COLORS, strict=False)):
+        at = dataset.sel(method_depth=depth)
+        x = places + 0.14 * (k - (len(depths) - 1) / 2)
+        for ax, name in ((left, "method_rank"), (right, "method_loss")):
+            mean, spread = (
+                at[name].mean("method_instance"),
+                at[name].std("method_instance"),
+            )
+            error = spread if ax is left else None
+            ax.errorbar(
+                x, mean, error, fmt="o", color=color, capsize=3, label=f"depth {depth}"
+            )
+        known = [
+            (x[i], _PUBLISHED.get(n, {}).get(int(depth))) for i, n in enumerate(names)
+        ]
+        known = [(a, b) for a, b in known if b is not None]
+        if known:
+            left.plot(*zip(*known, strict=True), "x", ms=8, color="black", zorder=3)
+    left.plot([], [], "x", ms=8, color="black", label="Huh et al.")
+    for ax in (left, right):
+        ax.set_xticks(places, names, rotation=30, ha="right")
+    left.set_ylabel("effective rank ρ at the end")
+    left.set_title("Does every method find lower rank in depth?")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=5)
+    right.set(yscale="log", ylabel="loss at the end / that of zero")
+    right.set_title("Which methods have fitted the data?")
+    return figure

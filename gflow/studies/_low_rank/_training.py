@@ -1,0 +1,279 @@
+"""Part 3: effective rank along training, flow and gradient descent."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..._simulate import simulate
+from ...flows import GradientFlow
+from ...solvers import BDF
+from ...steppers import Comparison, compare, gradient_descent, iterate
+from ...trajectory import Save, Trajectory
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._runs import NUM_SAVED, drift, flow, instance, mean_interval
+from ._settings import Settings
+
+# depth -> rank, test error, as means of three instances.
+_RANKS = {1: 2.62, 2: 2.50, 4: 2.33}
+_ERRORS = {1: 0.485, 2: 0.436, 4: 0.376}
+_SOURCE = "computed apart: d = 32, 24 samples, rank-8 target, T = 1000, three instances"
+_DESCENT_T1, _DESCENT_STEPS = 0.5, (8000, 16_000, 32_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cell:
+    """One instance at one depth."""
+
+    rank: float
+    error: float
+    drift: float
+    ok: bool
+    ts: Float[np.ndarray, " k"]
+    curve: Float[np.ndarray, " k"]
+    evidence: str
+
+
+def training(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """Rank and test error of gradient flow over depth."""
+    cells: dict[tuple[int, int], _Cell] = {}
+    for depth in settings.train_depths:
+        for n in range(settings.train_seeds):
+            progress(
+                f"along training: depth {depth}, instance {n + 1} of "
+                f"{settings.train_seeds}"
+            )
+            cells[depth, n] = _cell(settings, depth, seed + n)
+    dataset = _dataset(settings, cells)
+    return StudyResult(
+        claims=_claims(settings, dataset),
+        dataset=dataset,
+        figures=(
+            Figure(
+                "training",
+                f"Gradient flow of least squares on {settings.train_samples} samples "
+                f"of a rank-{settings.rank} map of size {settings.dim}, "
+                f"{settings.train_seeds} instances. Left: effective rank against time, "
+                "mean and one standard deviation. Right: expected test loss at the end "
+                "in units of that of the zero map, a point an instance, against the "
+                "effective rank there.",
+                _draw,
+            ),
+        ),
+        evidence={
+            f"training, depth {depth}, instance {n}": cell.evidence
+            for (depth, n), cell in cells.items()
+        },
+    )
+
+
+def _cell(settings: Settings, depth: int, seed: int) -> _Cell:
+    given = instance(settings, depth, settings.train_samples, settings.rank, seed)
+    run = flow(settings, given)
+    ok = run.result.ok
+    curve = np.full(NUM_SAVED + 1, np.nan)
+    curve[: len(run.ts)] = run.observed["rank"]
+    ts = np.full(NUM_SAVED + 1, np.nan)
+    ts[: len(run.ts)] = run.ts
+    return _Cell(
+        rank=given.rank(run.w1) if ok else float("nan"),
+        error=given.test_error(run.w1) if ok else float("nan"),
+        drift=drift(run),
+        ok=ok,
+        ts=ts,
+        curve=curve,
+        evidence=repr(run),
+    )
+
+
+def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
+    claims: list[Claim] = []
+    for depth in settings.train_depths:
+        at = dataset.sel(train_depth=depth)
+        if depth in _RANKS:
+            claims += _compared(depth, at)
+    claims.append(
+        Claim(
+            "train-balance",
+            "Balancedness W_{l+1}^T W_{l+1} - W_l W_l^T drifts by no more than ten "
+            f"tolerances of {settings.rtol:g} along the flow: largest relative drift.",
+            "Arora, Cohen, Hazan 2018, theorem 1",
+            expected=10 * settings.rtol,
+            measured=float(dataset["train_drift"].max()),
+            kind="at_most",
+        )
+    )
+    deep, shallow = max(settings.train_depths), min(settings.train_depths)
+    if deep > shallow:
+        fall = dataset["train_rank"].sel(train_depth=deep) - dataset["train_rank"].sel(
+            train_depth=shallow
+        )
+        mean, interval = mean_interval(fall)
+        claims.append(
+            Claim(
+                "train-rank-falls",
+                f"Depth {deep} ends at a lower effective rank than depth {shallow} on "
+                "the same data: mean difference, two standard errors.",
+                "Huh et al. 2021: depth lowers the rank after training",
+                expected=0.0,
+                measured=mean,
+                kind="at_most",
+                interval=interval,
+            )
+        )
+    return tuple(claims)
+
+
+def _compared(depth: int, at: Any) -> list[Claim]:
+    """Rank and test error against means of three instances.
+
+    The tolerance of each is two standard errors of a mean of three, from the spread
+    found here, which covers what other draws of the data would change.
+    """
+    found: list[Claim] = []
+    for name, quantity, expected in (
+        ("rank", "Effective rank", _RANKS[depth]),
+        ("test-error", "Expected test loss over that of the zero map", _ERRORS[depth]),
+    ):
+        values = at[f"train_{name.replace('-', '_')}"].values
+        mean, interval = mean_interval(values)
+        found.append(
+            Claim(
+                f"train-{name}-depth-{depth}",
+                f"{quantity} at the end of gradient flow at depth {depth}, mean over "
+                f"{len(values)} instances (interval: two standard errors; tolerance: "
+                "two standard errors of a mean of three).",
+                _SOURCE,
+                expected=expected,
+                measured=mean,
+                tolerance=2 * float(np.nanstd(values, ddof=1)) / 3**0.5,
+                interval=interval,
+            )
+        )
+    return found
+
+
+def _dataset(settings: Settings, cells: dict[tuple[int, int], _Cell]) -> Any:
+    import xarray
+
+    axes = ("train_depth", "train_instance")
+    rows = settings.train_depths, range(settings.train_seeds)
+
+    def grid(name: str) -> np.ndarray:
+        values = [
+            [getattr(cells[depth, n], name) for n in rows[1]] for depth in rows[0]
+        ]
+        return np.array(values, dtype=float)
+
+    # All runs that got to the end are saved at the same times.
+    whole = [cell.ts for cell in cells.values() if cell.ok]
+    time = whole[0] if whole else np.arange(NUM_SAVED + 1, dtype=float)
+    return xarray.Dataset(
+        {
+            "train_rank": (axes, grid("rank")),
+            "train_test_error": (axes, grid("error")),
+            "train_drift": (axes, grid("drift")),
+            "train_ok": (axes, grid("ok")),
+            "train_curve": ((*axes, "train_time"), grid("curve")),
+        },
+        coords={"train_depth": list(rows[0]), "train_time": time},
+    )
+
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import COLORS, panels
+
+    figure, (left, right) = panels(2)
+    for depth, color in zip(dataset["train_depth"].values, COLORS, strict=False):
+        at = dataset.sel(train_depth=depth)
+        time, curve = dataset["train_time"].values, at["train_curve"]
+        mean, spread = curve.mean("train_instance"), curve.std("train_instance")
+        shown = time > 0
+        left.plot(time[shown], mean[shown], color=color, label=f"depth {depth}")
+        low, high = (mean - spread)[shown], (mean + spread)[shown]
+        left.fill_between(time[shown], low, high, color=color, alpha=0.2, lw=0)
+        rank, error = at["train_rank"], at["train_test_error"]
+        right.plot(rank, error, "o", color=color, alpha=0.6, label=f"depth {depth}")
+    left.set(xscale="log", xlabel="time t", ylabel="effective rank ρ")
+    left.set_title("How does rank move along training?")
+    left.legend()
+    right.set(xlabel="effective rank ρ at the end", ylabel="test loss / that of zero")
+    right.set_title("Does lower rank generalize better?")
+    right.legend()
+    return figure
+
+
+def descent(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """Order of the gap between gradient descent and flow of a deep linear net."""
+    depth = max(settings.train_depths)
+    progress(f"gradient descent beside the flow: depth {depth}")
+    given = instance(settings, depth, settings.train_samples, settings.rank, seed)
+    save = Save.at(np.linspace(0, _DESCENT_T1, 6)[1:])
+    run = simulate(
+        given.problem,
+        GradientFlow(),
+        given.w0,
+        _DESCENT_T1,
+        rtol=settings.law_rtol,
+        atol=1e-3 * settings.law_rtol,
+        solver=BDF(),
+        save=save,
+        throw=False,
+        progress=False,
+    )
+    steps = [_descend(given, num, save) for num in _DESCENT_STEPS]
+    found = compare(run, steps) if run.result.ok else None
+    order = None if found is None else found.order
+    return StudyResult(
+        claims=(
+            Claim(
+                "descent-order",
+                "Gradient descent departs from the flow at first order in eta: depth "
+                f"{depth}, t = {_DESCENT_T1:g}.",
+                "backward error analysis",
+                expected=1.0,
+                measured=float("nan") if order is None else order,
+                tolerance=0.05,
+            ),
+        ),
+        dataset=None if found is None else _gap_dataset(found),
+        figures=() if found is None else (_gap_figure(depth),),
+        evidence={"flow for gradient descent": f"{run!r}\n{found!r}"},
+    )
+
+
+def _descend(given: Any, num_steps: int, save: Save) -> Trajectory:
+    stepper = gradient_descent(_DESCENT_T1 / num_steps)
+    return iterate(
+        given.problem, stepper, given.w0, num_steps, save=save, progress=False
+    )
+
+
+def _gap_dataset(found: Comparison) -> Any:
+    import xarray
+
+    return xarray.Dataset(
+        {"descent_gap": ("descent_eta", [gap.params[-1] for gap in found.gaps])},
+        coords={"descent_eta": [gap.eta for gap in found.gaps]},
+    )
+
+
+def _gap_figure(depth: int) -> Figure:
+    return Figure(
+        "descent",
+        f"Distance of gradient descent to the flow in parameters, at depth {depth} and "
+        f"t = {_DESCENT_T1:g}, against the step size. The dotted line has slope 1.",
+        _draw_gap,
+    )
+
+
+def _draw_gap(dataset: Any) -> Any:
+    from ...plots import panels, plot_comparison
+
+    figure, (ax,) = panels(1)
+    eta, gap = dataset["descent_eta"].values, dataset["descent_gap"].values
+    plot_comparison(eta, gap, ax, label="gradient descent", order=1.0)
+    ax.set_title("How far are the steps from the flow?")
+    return figure
