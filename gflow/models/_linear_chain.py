@@ -51,13 +51,6 @@ class LinearChain(eqx.Module):
     def layer(self) -> Any:
         """The one layer, of the class and structure that it had before."""
 
-    @abc.abstractmethod
-    def matrices(self) -> list[Array]:
-        """[W_l, b_l] of each factor as one matrix, (h_l, h_{l-1} or more).
-
-        Rows are the features that go out; biases are the last column.
-        """
-
 
 class ExpandedLinear(LinearChain):
     """`equinox.nn.Linear` as a product; see `expand`."""
@@ -93,10 +86,6 @@ class ExpandedLinear(LinearChain):
     def layer(self) -> eqx.nn.Linear:
         """The one layer."""
         return _rebuilt(self.structure, self.weight, self.bias)
-
-    def matrices(self) -> list[Array]:
-        """[W_l, b_l] of each factor."""
-        return [_joined(factor.weight, factor.bias) for factor in self.factors]
 
 
 class ExpandedConv(LinearChain):
@@ -140,13 +129,6 @@ class ExpandedConv(LinearChain):
         """The one layer."""
         return _rebuilt(self.structure, self.weight, self.bias)
 
-    def matrices(self) -> list[Array]:
-        """[W_l, b_l] of each factor; a kernel's entries are columns."""
-        return [
-            _joined(factor.weight.reshape(len(factor.weight), -1), factor.bias)
-            for factor in self.factors
-        ]
-
 
 def structure_of(layer: Any) -> Any:
     """The layer without its arrays, for `LinearChain.structure`."""
@@ -157,12 +139,6 @@ def _rebuilt(structure: Any, *arrays: Array | None) -> Any:
     """The layer with these arrays, or with none at all."""
     leaves = [array for array in arrays if array is not None]
     return jax.tree.unflatten(structure, leaves or [None] * structure.num_leaves)
-
-
-def _joined(weight: Array, bias: Array | None) -> Array:
-    if bias is None:
-        return weight
-    return jnp.concatenate([weight, bias.reshape(-1, 1)], axis=1)
 
 
 def _composed(first: Array, then: Array, groups: int) -> Array:
