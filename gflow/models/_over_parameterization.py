@@ -160,7 +160,7 @@ def _is_leaf(x: Any) -> bool:
 
 def _is_expandable(x: Any) -> bool:
     # `Shared` leaves a marker where it has taken a weight away.
-    return type(x) in _LAYERS and eqx.is_inexact_array(x.weight)
+    return type(x) in _LAYERS and eqx.is_inexact_array_like(x.weight)
 
 
 def _chain(
@@ -275,7 +275,9 @@ def _balanced(weight: Array, hidden: int, depth: int) -> list[Array]:
     matrix = weight.reshape(weight.shape[0], -1)
     rank = min(matrix.shape)
     if hidden < rank:
-        raise ValueError(f"{hidden} hidden features cannot hold a weight of rank {rank}")
+        raise ValueError(
+            f"{hidden} hidden features cannot hold a weight of rank {rank}"
+        )
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
     root = s ** (1 / depth)
     pad = hidden - rank

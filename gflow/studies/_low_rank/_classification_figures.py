@@ -72,7 +72,9 @@ def draw_step_sizes(dataset: Any) -> Any:
         for color, depth in zip(COLORS, dataset.expansion_depth.values, strict=False):
             row = scores.sel(expansion_depth=depth).values
             label = f"{depth} factors" if depth > 1 else "plain"
-            ax.plot(etas, row, "o-", color=color, label=label if ax is axes[0] else None)
+            ax.plot(
+                etas, row, "o-", color=color, label=label if ax is axes[0] else None
+            )
         ax.set(xscale="log", xlabel=f"step size η of {method}")
         ax.set(ylabel="validation accuracy [%]", title=f"What step fits {name}, {net}?")
     figure.legend(loc="outside lower center", ncols=4)

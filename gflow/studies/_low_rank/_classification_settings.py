@@ -28,7 +28,7 @@ class ClassificationSettings(Config):
         ("sgd",), help="methods of training", choices=OPTIMIZERS
     )
     expansion_depths: tuple[int, ...] = option(
-        (2,), help="factors a layer is made of, beside 1", at_least=2, at_most=16
+        (4,), help="factors a layer is made of, beside 1", at_least=2, at_most=16
     )
     expansion_width: float = option(
         1.0, help="hidden features of the factors, over outputs", above=0, at_most=8
@@ -54,7 +54,7 @@ class ClassificationSettings(Config):
     flow_depths: tuple[int, ...] = option(
         (2,), help="factors a layer under the flow, beside 1", at_least=2, at_most=8
     )
-    flow_seeds: int = option(2, help="seeds of the flows", at_least=2)
+    flow_seeds: int = option(5, help="seeds of the flows", at_least=2)
     flow_train: int = option(100, help="digits that the flows train on", at_least=10)
     flow_hidden: int = option(8, help="hidden features under the flow", at_least=2)
     flow_loss: float = option(
@@ -89,5 +89,5 @@ FULL = ClassificationSettings(
     adam_etas=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
     paired_seeds=10,
     flow_depths=(2, 4),
-    flow_seeds=5,
+    flow_seeds=20,
 )
