@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import math
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +104,8 @@ def images_idx(
 ) -> Images:
     """Images in MNIST's own format, split as they were published.
 
-    Files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, plain or
-    with .gz. MNIST itself, and those made in its likeness.
+    Files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, plain
+    or with .gz. MNIST itself, and those made in its likeness.
 
     **Arguments:**
 
@@ -149,7 +148,8 @@ def images_cifar10(path: str | Path, *, published: bool = True) -> Images:
         names = [name for name in names if (Path(path) / name).is_file()] or names
     parts = [_cifar(Path(path) / name, published) for name in names]
     x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Images(x, y, *_cifar(Path(path) / "test_batch.bin", published), _OBJECTS)
+    x_test, y_test = _cifar(Path(path) / "test_batch.bin", published)
+    return Images(x, y, x_test, y_test, _OBJECTS)
 
 
 def images_folder(

@@ -19,7 +19,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 # Modes of `jax.numpy.pad` for those of `equinox.nn.Conv`.
 _MODES = {"REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
@@ -58,9 +58,10 @@ class ExpandedLinear(LinearChain):
     factors: tuple[eqx.nn.Linear, ...]
     structure: Any = eqx.field(static=True)
 
-    def __call__(self, x: Array, *, key: Any = None) -> Array:
+    def __call__(self, x: ArrayLike, *, key: Any = None) -> Array:
         """The one layer's output, factor by factor."""
         del key
+        x = jnp.asarray(x)
         for factor in self.factors:
             x = factor(x)
         return x
@@ -68,7 +69,7 @@ class ExpandedLinear(LinearChain):
     @property
     def weight(self) -> Array:
         """W_D … W_1."""
-        product = self.factors[0].weight
+        product = jnp.asarray(self.factors[0].weight)
         for factor in self.factors[1:]:
             product = factor.weight @ product
         return product
@@ -76,7 +77,7 @@ class ExpandedLinear(LinearChain):
     @property
     def bias(self) -> Array | None:
         """b_D + W_D b_{D-1} + …, or None."""
-        total = self.factors[0].bias
+        total = _array(self.factors[0].bias)
         for factor in self.factors[1:]:
             if total is not None and factor.bias is not None:
                 total = factor.weight @ total + factor.bias
@@ -94,10 +95,10 @@ class ExpandedConv(LinearChain):
     factors: tuple[eqx.nn.Conv, ...]
     structure: Any = eqx.field(static=True)
 
-    def __call__(self, x: Array, *, key: Any = None) -> Array:
+    def __call__(self, x: ArrayLike, *, key: Any = None) -> Array:
         """The one layer's output, factor by factor."""
         del key
-        x = _padded(_rebuilt(self.structure), x)
+        x = _padded(_rebuilt(self.structure), jnp.asarray(x))
         for factor in self.factors:
             x = factor(x)
         return x
@@ -105,7 +106,7 @@ class ExpandedConv(LinearChain):
     @property
     def weight(self) -> Array:
         """The kernel C of (1), factor by factor."""
-        product = self.factors[0].weight
+        product = jnp.asarray(self.factors[0].weight)
         for factor in self.factors[1:]:
             product = _composed(product, factor.weight, factor.groups)
         return product
@@ -113,7 +114,7 @@ class ExpandedConv(LinearChain):
     @property
     def bias(self) -> Array | None:
         """b_D + (Σ_p W_D,p) b_{D-1} + …, or None: a bias is the same everywhere."""
-        total = self.factors[0].bias
+        total = _array(self.factors[0].bias)
         for factor in self.factors[1:]:
             if total is not None and factor.bias is not None:
                 axes = tuple(range(2, factor.weight.ndim))
@@ -135,6 +136,10 @@ def structure_of(layer: Any) -> Any:
     return jax.tree.structure(layer)
 
 
+def _array(x: Any) -> Array | None:
+    return None if x is None else jnp.asarray(x)
+
+
 def _rebuilt(structure: Any, *arrays: Array | None) -> Any:
     """The layer with these arrays, or with none at all."""
     leaves = [array for array in arrays if array is not None]
@@ -148,7 +153,7 @@ def _composed(first: Array, then: Array, groups: int) -> Array:
         # (1) is a full convolution, of every input channel of `a` with every row of b.
         axes = tuple(range(2, b.ndim))
         pads = [(k - 1, k - 1) for k in b.shape[2:]]
-        rows = jax.lax.conv(
+        rows = jax.lax.conv_general_dilated(
             jnp.swapaxes(a, 0, 1),
             jnp.flip(b, axes),
             window_strides=(1,) * len(axes),
@@ -165,7 +170,7 @@ def _composed(first: Array, then: Array, groups: int) -> Array:
 
 def _padded(layer: eqx.nn.Conv, x: Array) -> Array:
     """The input with the padding of the one layer."""
-    pads = layer.padding
+    pads: Any = layer.padding
     if isinstance(pads, str):
         span = [
             (k - 1) * d + 1

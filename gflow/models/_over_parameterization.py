@@ -160,7 +160,9 @@ def _is_leaf(x: Any) -> bool:
 
 def _is_expandable(x: Any) -> bool:
     # `Shared` leaves a marker where it has taken a weight away.
-    return type(x) in _LAYERS and eqx.is_inexact_array_like(x.weight)
+    return type(x) in _LAYERS and jnp.issubdtype(
+        getattr(x.weight, "dtype", jnp.integer), jnp.inexact
+    )
 
 
 def _chain(

@@ -62,7 +62,7 @@ def test_missing_files_say_what_to_install(tmp_path: Path):
         images_fashion_mnist(tmp_path)
     with pytest.raises(FileNotFoundError, match="CIFAR-10's binary version"):
         images_cifar10(tmp_path)
-    with pytest.raises(FileNotFoundError, match="class/name.png"):
+    with pytest.raises(FileNotFoundError, match=r"class/name\.png"):
         images_folder(tmp_path, 4)
 
 

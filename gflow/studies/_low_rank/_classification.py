@@ -136,7 +136,6 @@ def _gain_note(cell: _Cell, depth: int, gain: Paired) -> str:
 
 def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
     """Ranks at the largest depth: the mean over tasks of each pair's difference."""
-
     depth = max(next(iter(cells.values()))[1])
 
     def of(name: str) -> Paired:

@@ -239,8 +239,8 @@ def _law_claims(
         ),
         Claim(
             "expansion-flow-time",
-            f"In flow time {depths[-1]} factors are faster: largest ratio over seeds of "
-            "the times at which the loss is reached.",
+            f"In flow time {depths[-1]} factors are faster: largest ratio over seeds "
+            "of the times at which the loss is reached.",
             "Arora, Cohen, Hazan 2018 (arXiv 1802.06509): acceleration by depth",
             expected=1.0,
             measured=float(np.max(times[:, -1] / times[:, 0])),
