@@ -8,14 +8,12 @@ import hashlib
 import math
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ._images import Images, check_sha256, split_images
 
-_SPLITS = ("train", "t10k")
 _DIGITS = tuple("0123456789")
 _GARMENTS = (
     "T-shirt/top",
@@ -117,14 +115,15 @@ def images_idx(
     **Raises:** `FileNotFoundError` if a file is not there; `ValueError` if one is not
     what it should be.
     """
-    sets: list[Any] = []
-    for split in _SPLITS:
+    sets: list[np.ndarray] = []
+    for split in ("train", "t10k"):
         x = _idx(Path(path), f"{split}-images-idx3-ubyte", 3, published)
         y = _idx(Path(path), f"{split}-labels-idx1-ubyte", 1, published)
         if len(x) != len(y) or int(y.max(initial=0)) >= len(classes):
             raise ValueError(f"{split}: labels do not fit to images and classes")
         sets += [x[..., None] / 255.0, y.astype(int)]
-    return Images(*sets, classes)
+    x, y, x_test, y_test = sets
+    return Images(x, y, x_test, y_test, classes)
 
 
 def images_cifar10(path: str | Path, *, published: bool = True) -> Images:

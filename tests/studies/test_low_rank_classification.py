@@ -51,8 +51,8 @@ def test_a_small_comparison():
     verdicts = {claim.name: claim.holds for claim in part.claims}
     assert verdicts["expansion-collapse"]
     assert verdicts["expansion-parameters"]
-    # Two depths with three step sizes and two seeds each.
-    assert len(heard) == 2 * (3 + 2)
+    # Two depths with four step sizes and two seeds each.
+    assert len(heard) == 2 * (4 + 2)
     assert part.dataset is not None
     accuracy = part.dataset["expansion_accuracy"].values[0, 0, 0]
     gain = next(claim for claim in part.claims if "gain" in claim.name)

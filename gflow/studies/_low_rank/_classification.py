@@ -14,6 +14,11 @@ from ._paired import Paired, paired
 
 _HUH = "Huh et al. 2021 (arXiv 2103.10427), section 6"
 
+_START_NOTE = (
+    "The interval holds 0: seeds of narrow nets differ more than depths do; with more "
+    "pairs or a larger depth it is to be seen."
+)
+
 # Of one task: (depth, step size) -> accuracies of the trials; depth -> pairs.
 _Trials = dict[tuple[int, float], list[float]]
 _Pairs = dict[int, list[Trained]]
@@ -153,6 +158,7 @@ def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
             measured=start.mean,
             interval=start.interval,
             kind="at_most",
+            note=_START_NOTE if start.high > 0 else "",
         ),
         Claim(
             "expansion-rank-end",
@@ -177,8 +183,9 @@ def _rank_note(cells: dict[tuple[str, str, str], _Cell], depth: int) -> str:
     return (
         "The Gram matrix of ReLU features, which are not centered, starts with one "
         "large singular value; training grows a direction for each class beside it. "
-        f"The rank rises by {plain:+.2f} in plain nets and by {deep:+.2f} in "
-        "over-parameterized ones, which fit the classes further in the same steps."
+        f"The rank changes by {plain:+.2f} in plain nets and by {deep:+.2f} in "
+        "over-parameterized ones in the same number of steps, which is not the same "
+        "loss; for that see expansion-flow-rank."
     )
 
 

@@ -34,10 +34,10 @@ class ClassificationSettings(Config):
         1.0, help="hidden features of the factors, over outputs", above=0, at_most=8
     )
     sgd_etas: tuple[float, ...] = option(
-        (0.01, 0.1, 0.3), help="step sizes of SGD to choose from", above=0
+        (0.01, 0.03, 0.1, 0.3), help="step sizes of SGD to choose from", above=0
     )
     adam_etas: tuple[float, ...] = option(
-        (1e-3, 3e-3, 1e-2), help="step sizes of Adam to choose from", above=0
+        (1e-3, 3e-3, 1e-2, 3e-2), help="step sizes of Adam to choose from", above=0
     )
     batch_size: int = option(50, help="images in a minibatch", at_least=1)
     train_steps: int = option(1000, help="steps of training", at_least=1)

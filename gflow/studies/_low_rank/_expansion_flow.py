@@ -203,8 +203,8 @@ def _difference_claims(
 def _accuracy_note(rank: float, high: float) -> str:
     found = "The gain is negative" if high < 0 else "The interval holds 0"
     return (
-        f"{found}, while the rank changes by {rank:+.2f}: with ten classes to tell "
-        "apart, features of lower rank leave out directions that the test images need."
+        f"{found}, while the rank changes by {rank:+.2f}: on these images and at "
+        "this loss, lower rank does not go with better test accuracy."
         if rank < 0
         else f"{found}, and the rank is no lower."
     )
@@ -233,8 +233,8 @@ def _law_claims(
             "Arora, Cohen, Hazan 2018 (arXiv 1802.06509), theorem 1",
             expected=0.0,
             measured=max(drifts),
-            # Errors of each of some thousand steps add up.
-            tolerance=1e3 * settings.flow_rtol,
+            # Errors of the steps add up, mostly with either sign.
+            tolerance=10 * settings.flow_rtol,
             kind="at_most",
         ),
         Claim(
