@@ -298,5 +298,5 @@ def _draw(dataset: Any) -> Any:
         ax.set_xticks(depths, [str(depth) for depth in depths])
         ax.minorticks_off()
         ax.set(xlabel="factors a layer", ylabel=label, title=title)
-    axes[2].set_yscale("log")
+    axes[2].set_ylim(bottom=0)
     return figure
