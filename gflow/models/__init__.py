@@ -43,6 +43,21 @@ from ._matrix_regression import (
     MatrixRegression as MatrixRegression,
     matrix_regression as matrix_regression,
 )
+from ._image_files import (
+    images_cifar10 as images_cifar10,
+    images_fashion_mnist as images_fashion_mnist,
+    images_folder as images_folder,
+    images_idx as images_idx,
+)
+from ._images import (
+    Images as Images,
+    images_digits as images_digits,
+    images_mnist as images_mnist,
+)
+from ._l1 import l1_excess_bound as l1_excess_bound, l1_minimizer as l1_minimizer
+from ._limits import DiagonalLimit as DiagonalLimit, diagonal_limit as diagonal_limit
+from ._linear_chain import LinearChain as LinearChain
+from ._over_parameterization import collapse as collapse, expand as expand
 from ._relu import DeepReLU as DeepReLU, TwoLayerReLU as TwoLayerReLU
 from ._separable import (
     Separable as Separable,

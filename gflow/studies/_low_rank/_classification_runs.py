@@ -1,0 +1,189 @@
+"""Training a classifier, plain or expanded, and choosing its step size."""
+
+import dataclasses
+import time
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from ...models import (
+    Images,
+    collapse,
+    expand,
+    images_digits,
+    images_fashion_mnist,
+    images_mnist,
+)
+from ...problem import EmpiricalRisk
+from ...steppers import Minibatch, iterate
+from ...trajectory import Save, Trajectory
+from ._classification_settings import ClassificationSettings
+from ._nets import (
+    accuracy,
+    channels_first,
+    classifier,
+    embedding_rank,
+    optimizer,
+    predict,
+    risk,
+)
+
+# Trials draw their data and weights from seeds that no comparison uses.
+_TRIALS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Images, a net and a method: all that plain and expanded nets have in common."""
+
+    images: Images
+    net: str
+    optimizer: str
+    seed: int
+    settings: ClassificationSettings
+
+    @property
+    def etas(self) -> tuple[float, ...]:
+        """The step sizes to choose from."""
+        settings = self.settings
+        return {"sgd": settings.sgd_etas, "adam": settings.adam_etas}[self.optimizer]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a trained net is like.
+
+    Accuracies are shares; `rank_start` and `rank` effective ranks of the embedding of
+    the test images; `seconds` a step, compilation left out; `gap` the largest
+    difference that `collapse` makes to a logit, over the largest logit, in float64;
+    `surplus` how many parameters the collapsed net has more than the original.
+    """
+
+    run: Trajectory
+    accuracy: float
+    rank_start: float
+    rank: float
+    seconds: float
+    gap: float
+    surplus: int
+    num_parameters: int
+
+
+def load_images(name: str, settings: ClassificationSettings, seed: int) -> Images:
+    """The images of a set, averaged over squares of pixels where they have 28 x 28."""
+    if name == "digits":
+        return images_digits(seed=seed)
+    if name == "mnist":
+        images = images_mnist(seed=seed)
+    else:
+        images = images_fashion_mnist(settings.fashion_path)
+    num, size = settings.num_test, settings.pooling
+    return dataclasses.replace(
+        images,
+        # All sets from as many images as the smallest of the two has.
+        x=_pooled(images.x[:4000], size),
+        y=images.y[:4000],
+        x_test=_pooled(images.x_test[:num], size),
+        y_test=images.y_test[:num],
+    )
+
+
+def validate(task: Task, depth: int, eta: float, trial: int) -> float:
+    """Accuracy on the validation images; nan if training broke down."""
+    seed = task.seed + _TRIALS + trial
+    problem, (x, y) = _data(task, seed)
+    run = _train(task, problem, depth, eta, seed)
+    return _score(run, x, y)
+
+
+def train(task: Task, depth: int, eta: float, pair: int) -> Trained:
+    """A net from the weights and images of that pair, tested."""
+    seed = task.seed + pair
+    problem, _ = _data(task, seed)
+    clock = time.perf_counter()
+    run = _train(task, problem, depth, eta, seed)
+    seconds = time.perf_counter() - clock - run.stats["compile_seconds"]
+    x, y = channels_first(task.images.x_test), task.images.y_test
+    start, end = collapse(run.w0), collapse(run.w1)
+    return Trained(
+        run=run,
+        accuracy=_score(run, x, y),
+        rank_start=float(embedding_rank(start, jnp.asarray(x))),
+        rank=float(embedding_rank(end, jnp.asarray(x))),
+        seconds=seconds / task.settings.train_steps,
+        gap=float(_collapse_gap(run.w1, jnp.asarray(x[:100]))),
+        surplus=_count(end) - _count(_plain(task, seed)),
+        num_parameters=_count(run.w1),
+    )
+
+
+def _data(
+    task: Task, seed: int
+) -> tuple[EmpiricalRisk, tuple[Float[np.ndarray, "n c h w"], Int[np.ndarray, " n"]]]:
+    """A draw of training images, and of others to validate on."""
+    settings, images = task.settings, task.images
+    order = np.random.default_rng(seed).permutation(len(images.y))
+    train, rest = np.split(order, [settings.num_train])
+    held_out = rest[: settings.num_validation]
+    problem = risk(images.x[train], images.y[train])
+    return problem, (channels_first(images.x[held_out]), images.y[held_out])
+
+
+def _plain(task: Task, seed: int) -> eqx.nn.Sequential:
+    height, width, channels = task.images.x.shape[1:]
+    return classifier(
+        task.net,
+        (channels, height, width),
+        len(task.images.classes),
+        task.settings.net_width,
+        key=jax.random.key(seed),
+    )
+
+
+def _train(
+    task: Task, problem: EmpiricalRisk, depth: int, eta: float, seed: int
+) -> Trajectory:
+    settings = task.settings
+    keys = jax.random.split(jax.random.key(seed))
+    # At depth 1 the weights are drawn by the same rule as at any other.
+    net = expand(_plain(task, seed), depth, settings.expansion_width, key=keys[0])
+    return iterate(
+        problem,
+        optimizer(task.optimizer, eta),
+        net,
+        settings.train_steps,
+        estimate=Minibatch(problem, settings.batch_size),
+        key=keys[1],
+        save=Save.log(num=2, keep_params=False),
+        throw=False,
+        progress=False,
+    )
+
+
+def _score(run: Trajectory, x: Any, y: Any) -> float:
+    if not run.result.ok:
+        return float("nan")
+    return float(accuracy(collapse(run.w1), jnp.asarray(x), jnp.asarray(y)))
+
+
+@eqx.filter_jit
+def _collapse_gap(net: Any, x: Any) -> Any:
+    double = jax.tree.map(
+        lambda leaf: leaf.astype(float) if eqx.is_inexact_array(leaf) else leaf, net
+    )
+    whole, product = (predict(n, x.astype(float)) for n in (collapse(double), double))
+    return jnp.max(jnp.abs(whole - product)) / jnp.max(jnp.abs(product))
+
+
+def _count(net: Any) -> int:
+    return sum(x.size for x in jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array)))
+
+
+def _pooled(x: Float[np.ndarray, "n h w c"], size: int) -> np.ndarray:
+    num, height, width, channels = x.shape
+    blocks = x.reshape(num, height // size, size, width // size, size, channels)
+    return blocks.mean(axis=(2, 4))

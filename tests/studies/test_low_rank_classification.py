@@ -1,0 +1,64 @@
+"""The pieces of the parts on linear over-parameterization that need no long run."""
+
+import numpy as np
+import pytest
+
+from gflow.studies import with_settings
+from gflow.studies._low_rank._classification import classification
+from gflow.studies._low_rank._classification_settings import FULL, SMOKE
+from gflow.studies._low_rank._paired import paired
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("image_sets=cifar", "image_sets must be one of"),
+        ("sgd_etas=0.1", "must be as many"),
+        ("num_train=1400", "at most 1437"),
+        ("pooling=3", "must divide 28"),
+        ("expansion_depths=1", "expansion_depths must be >= 2"),
+        ("paired_seeds=1", "paired_seeds must be >= 2"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        with_settings(SMOKE, [setting])
+
+
+def test_full_covers_smoke():
+    assert set(SMOKE.image_sets) < set(FULL.image_sets)
+    assert set(SMOKE.nets) < set(FULL.nets)
+    assert FULL.paired_seeds > SMOKE.paired_seeds
+
+
+def test_interval_of_a_mean():
+    """1, 2, 3: mean 2, standard error 1/sqrt(3); t(0.975) of 2 degrees is 4.302653."""
+    found = paired(np.array([1.0, 2.0, 3.0]))
+    half = 4.302653 / np.sqrt(3)
+    np.testing.assert_allclose(
+        [found.mean, found.low, found.high], [2, 2 - half, 2 + half], rtol=1e-6
+    )
+    assert paired(np.array([1.0, np.nan])).interval is None
+
+
+def test_a_small_comparison():
+    """A few steps: what is exact holds, and accuracies are the runs' own."""
+    settings = with_settings(
+        SMOKE, ["train_steps=30", "net_width=8", "tuning_seeds=1", "paired_seeds=2"]
+    )
+    heard: list[str] = []
+    part = classification(settings, 0, heard.append)
+    verdicts = {claim.name: claim.holds for claim in part.claims}
+    assert verdicts["expansion-collapse"]
+    assert verdicts["expansion-parameters"]
+    # Two depths with four step sizes and two seeds each.
+    assert len(heard) == 2 * (4 + 2)
+    assert part.dataset is not None
+    accuracy = part.dataset["expansion_accuracy"].values[0, 0, 0]
+    gain = next(claim for claim in part.claims if "gain" in claim.name)
+    assert gain.measured == pytest.approx(100 * np.mean(accuracy[1] - accuracy[0]))
+    # 64 * 8 + 8 and 8 * 10 + 10 parameters; three more factors of 8 * 8 + 8 and of
+    # 10 * 10 + 10, where the last of the head reads 10 features in place of 8.
+    counts = part.dataset["expansion_num_parameters"].values[0, 0, 0, :, 0]
+    assert counts[0] == 520 + 90
+    assert counts[1] == 520 + 3 * 72 + 90 + 3 * 110
