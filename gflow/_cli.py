@@ -28,6 +28,8 @@ from .studies import (
 
 HOLDS, FAILS, USAGE, STOPPED = 0, 1, 2, 3
 
+_ALL = "all"
+
 _EXITS = """exit codes: 0 all claims hold, 1 a claim fails, 2 usage, 3 a run stopped
 short (the parts of it that were done are written all the same)"""
 
@@ -90,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "study",
         nargs="?",
         default=WEIGHT_NORMALIZATION.name,
-        help="default: %(default)s",
+        help=f"its name, or {_ALL} for one after another; default: %(default)s",
     )
     run.add_argument("--scale", choices=("smoke", "full"), default="smoke")
     run.add_argument(
@@ -134,14 +136,39 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.study != _ALL:
+        return _run_one(options.study, options.out, options)[0]
+    if options.set:
+        raise _RefusedError("--set is for one study, not for all")
+    # What is missing shows before anything has run for minutes.
+    with _refusing():
+        for entry in catalog.values():
+            require_extras(entry)
+    home = options.out or _default_directory(_ALL, options.scale)
+    codes: dict[str, int] = {}
+    for name in catalog:
+        print(f"\n{name}")
+        codes[name], interrupted = _run_one(name, home / name, options)
+        if interrupted:
+            break
+    print()
+    words = {HOLDS: "all claims hold", FAILS: "a claim fails", STOPPED: "stopped short"}
+    _print_table([(n, words[code], str(home / n)) for n, code in codes.items()])
+    return max(codes.values())
+
+
+def _run_one(
+    name: str, out: Path | None, options: argparse.Namespace
+) -> tuple[int, bool]:
+    """Run a study and print its claims; the exit code, and whether by Ctrl-C."""
     start = time.perf_counter()
     with _refusing():
-        entry_of(options.study)
+        entry_of(name)
         _enable_x64()
-        study = load(options.study)
+        study = load(name)
         config = with_settings(study.preset(options.scale), options.set)
         require_extras(study.entry)
-        directory = options.out or _default_directory(options.study, options.scale)
+        directory = out or _default_directory(name, options.scale)
         is_new = not directory.exists()
         prepare(directory)
 
@@ -160,15 +187,10 @@ def _run(options: argparse.Namespace) -> int:
     if conducted.is_fault:
         traceback.print_exception(conducted.error)
     report_progress("writing data, figures and report")
-    manifest = write(
-        directory,
-        study.entry,
-        config,
-        conducted,
-        scale=options.scale,
-        seed=options.seed,
-    )
-    return _conclude(directory, manifest)
+    chosen = {"scale": options.scale, "seed": options.seed}
+    manifest = write(directory, study.entry, config, conducted, **chosen)
+    interrupted = isinstance(conducted.error, KeyboardInterrupt)
+    return _conclude(directory, manifest), interrupted
 
 
 def _report(options: argparse.Namespace) -> int:

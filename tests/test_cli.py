@@ -1,6 +1,5 @@
 """The command line: exit codes, one-line errors, and what a run leaves."""
 
-import dataclasses
 import hashlib
 import json
 import platform
@@ -9,116 +8,22 @@ import socket
 import subprocess
 import sys
 import time
-import types
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import jax.numpy as jnp
+import fake_study
 import numpy as np
 import pytest
 import xarray
 
-import gflow as gf
 from gflow import __version__
 from gflow._cli import main
-from gflow.plots import panels
-from gflow.studies import (
-    Claim,
-    Config,
-    Entry,
-    Figure,
-    Study,
-    StudyResult,
-    catalog,
-    option,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(Config):
-    slope: float = option(1.0, help="what is measured")
-    rate: float = option(1.0, help="rate of the flow")
-    t1: float = option(1.0, help="end")
-    rtol: float = option(1e-6, help="tolerance")
-    data: str = option("good", help="data", choices=("good", "nan"))
-    start: str = option("good", help="w0", choices=("good", "integer", "other tree"))
-    end: str = option(
-        "good",
-        help="end",
-        choices=("good", "blow-up", "Ctrl-C", "RunInterrupted", "bug"),
-    )
-
-
-def draw(dataset: xarray.Dataset) -> Any:
-    figure, axes = panels()
-    axes[0].plot(dataset.x, dataset.y)
-    return figure
-
-
-def run_fake(
-    config: Settings, seed: int, report_progress: Callable[[str], None]
-) -> Iterator[StudyResult]:
-    """Two parts: one that measures, and one that goes wrong as told."""
-    report_progress("the first part")
-    x = np.arange(4.0)
-    y = ("x", config.slope * x + seed)
-    yield StudyResult(
-        claims=(Claim("slope", "y = x", "Euclid", 1.0, config.slope, 0.1),),
-        dataset=xarray.Dataset({"y": y}, coords={"x": x}),
-        figures=(Figure("line", "y against x", draw),),
-        evidence={"first": "measured"},
-    )
-    report_progress("the second part")
-    yield StudyResult(evidence={"second": repr(simulate(config))})
-
-
-def simulate(config: Settings) -> Any:
-    """A flow of w' = -rate w, or whatever else was asked for."""
-    targets = {"good": jnp.zeros(1), "nan": jnp.array([jnp.nan])}[config.data]
-    w0 = {
-        "good": {"w": jnp.ones(1)},
-        "integer": {"w": jnp.ones(1, int)},
-        "other tree": [jnp.ones(1)],
-    }[config.start]
-    if config.end == "Ctrl-C":
-        raise KeyboardInterrupt
-    if config.end == "bug":
-        raise ValueError("a bug of the study")
-    if config.end == "blow-up":
-        cube = gf.Objective(lambda w: -jnp.sum(w["w"] ** 4))
-        return gf.simulate(cube, gf.GradientFlow(), w0, t1=10.0)
-    problem = gf.EmpiricalRisk(
-        lambda w, x: x * w["w"],
-        jnp.ones(1),
-        targets,
-        rates={"w": config.rate},
-    )
-    run = gf.simulate(
-        problem, gf.GradientFlow(), w0, t1=config.t1, rtol=config.rtol, atol=config.rtol
-    )
-    if config.end == "RunInterrupted":
-        raise gf.RunInterrupted(run)
-    return run
+from gflow.studies import catalog
 
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study named "fake", for the time of a test."""
-    entry = Entry("fake", "A fake study", "Nobody, never", "fake_study")
-    study = Study(entry, Settings(), Settings(rtol=1e-8), run_fake)
-    monkeypatch.setitem(catalog, "fake", entry)
-    module = types.SimpleNamespace(study=study)
-    monkeypatch.setitem(sys.modules, "fake_study", module)  # pyright: ignore
-
-
-def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line of an error: no traceback, no second line but progress."""
-    lines = capsys.readouterr().err.splitlines()
-    messages = [line for line in lines if not line.startswith("[")]
-    assert len(messages) == 1, messages
-    assert messages[0].startswith("gflow: ")
-    return messages[0]
+    monkeypatch.setitem(catalog, "fake", fake_study.study.entry)
 
 
 def test_run_leaves_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -231,7 +136,7 @@ def test_bad_input_gets_one_line_and_exit_2(
     except SystemExit as exit:
         code = exit.code
     assert code == 2
-    assert re.search(message, refusal(capsys))
+    assert re.search(message, fake_study.refusal(capsys.readouterr().err))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,16 +146,16 @@ def test_results_are_never_overwritten(
     """A directory with anything in it is refused, before the study runs."""
     (tmp_path / "notes.txt").touch()
     assert main(["run", "fake", "--out", str(tmp_path)]) == 2
-    assert "not empty" in refusal(capsys)
+    assert "not empty" in fake_study.refusal(capsys.readouterr().err)
     assert main(["run", "fake", "--out", str(tmp_path / "notes.txt")]) == 2
-    assert "not a directory" in refusal(capsys)
+    assert "not a directory" in fake_study.refusal(capsys.readouterr().err)
 
 
 def test_unwritable_out_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """A directory under a file cannot be made, whoever asks."""
     (tmp_path / "file").touch()
     assert main(["run", "fake", "--out", str(tmp_path / "file" / "run")]) == 2
-    assert "file" in refusal(capsys)
+    assert "file" in fake_study.refusal(capsys.readouterr().err)
 
 
 def test_missing_storage_is_told_before_the_run(
@@ -266,7 +171,7 @@ def test_missing_storage_is_told_before_the_run(
         importlib.util, "find_spec", lambda m: None if m == "h5netcdf" else find(m)
     )
     assert main(["run", "fake", "--out", str(tmp_path / "run")]) == 2
-    assert "gflow-ode[storage]" in refusal(capsys)
+    assert "gflow-ode[storage]" in fake_study.refusal(capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
 
@@ -285,19 +190,19 @@ def test_report_refuses_what_is_no_run(
 ):
     """No manifest, a broken one, one of another schema, or data that changed."""
     assert main(["report", str(tmp_path / "nowhere")]) == 2
-    assert "no manifest.json" in refusal(capsys)
+    assert "no manifest.json" in fake_study.refusal(capsys.readouterr().err)
     halves = '{"schema": 1, "figures": []}', '{"schema": 1, "study": 3, "figures": []}'
     for text in ("{", "[]", '{"schema": 99}', '{"schema": 1}', *halves):
         (tmp_path / "manifest.json").write_text(text)
         assert main(["report", str(tmp_path)]) == 2
-        assert "manifest" in refusal(capsys)
+        assert "manifest" in fake_study.refusal(capsys.readouterr().err)
     out = tmp_path / "run"
     main(["run", "fake", "--out", str(out)])
     capsys.readouterr()
     with (out / "data.nc").open("ab") as file:
         file.write(b" ")
     assert main(["report", str(out)]) == 2
-    assert "changed" in refusal(capsys)
+    assert "changed" in fake_study.refusal(capsys.readouterr().err)
 
 
 def test_list_shows_studies_and_settings(capsys: pytest.CaptureFixture[str]):

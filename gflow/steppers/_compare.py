@@ -21,6 +21,7 @@ from ..trajectory import Save, Trajectory
 class Gap:
     """How far one discrete run is from the flow, at each time both have.
 
+    - `eta`: the step size, of a schedule the largest.
     - `ts`: the K times, in units of flow time.
     - `params`: ‖w_steps - w_flow‖, Euclidean over all parameters.
     - `loss`: L(w_steps) - L(w_flow).
@@ -148,7 +149,7 @@ def _gap(flow: Trajectory, run: Trajectory, num: int) -> Gap:
     static = trees.split(flow.w0)[1]
     return Gap(
         name=run.origin.law_name,
-        eta=float(run.origin.law.eta),
+        eta=float(jnp.max(run.origin.law.eta)),
         ts=run.ts[:num],
         params=np.sqrt(sum(squares)),
         loss=run.observed["loss"][:num] - flow.observed["loss"][index],

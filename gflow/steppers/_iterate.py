@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -52,6 +52,8 @@ def iterate(
     observables: Observables | None = None,
     invariants: Invariants | None = None,
     stops: Sequence[Stop] = (),
+    estimate: Callable[[Params, Any], Params] | None = None,
+    key: Any = None,
     throw: bool = True,
     progress: bool | None = None,
 ) -> Trajectory:
@@ -65,6 +67,11 @@ def iterate(
         the nearest step.
     - `observables`, `invariants`, `throw`, `progress`: as for `simulate`.
     - `stops`: as for `simulate`; a stop takes effect at the first step that meets it.
+    - `estimate`: `(w, key) -> gradient`, an estimate that takes the place of ∇L in each
+        step: the gradient of a minibatch, for SGD. What is saved and the stops are
+        those of the whole problem. If it is an equinox module its arrays are data.
+    - `key`: of `jax.random`, for the estimates, each step's its own; with `estimate`
+        only.
 
     **Returns:** a `Trajectory`, as `simulate` does. Its drift has no tolerance to be
     held against: a discrete method conserves a flow's invariants only to some order in
@@ -72,7 +79,8 @@ def iterate(
 
     **Raises:** as `simulate`.
 
-    **Cost:** one gradient a step, and what the stops cost; one gradient a saved point.
+    **Cost:** one gradient or estimate a step, and what the stops cost; one gradient a
+    saved point.
 
     ```python
     >>> import jax.numpy as jnp, gflow as gf
@@ -92,14 +100,17 @@ def iterate(
     w0 = eqx.combine(params, static)
     if not num_steps >= 1 or num_steps != int(num_steps):
         raise ValueError(f"num_steps must be a whole number >= 1, not {num_steps!r}")
+    stepper.times(num_steps)
+    if (estimate is None) != (key is None):
+        raise ValueError("iterate takes an estimate of the gradient and a key, or none")
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
     measurement.check(w0, problem)
     watch = Watch(stops, jnp.zeros((), trees.dtype(params)), w0, problem)
-    setting = Setting(problem, stepper, static, watch)
+    setting = Setting(problem, stepper, static, watch, estimate, key)
     budgets = tuple(s for s in stops if isinstance(s, Budget))
     save = Save.log() if save is None else save
     loop = _Loop(setting, save, int(num_steps), budgets)
-    with ProgressLine(stepper.name, num_steps * float(stepper.eta), progress) as line:
+    with ProgressLine(stepper.name, loop.time(int(num_steps)), progress) as line:
         position = loop.run(loop.begin(measurement, params), line)
     origin = Origin(problem, stepper, {"num_steps": int(num_steps)})
     return conclude(loop.finish(position, origin), throw)
@@ -130,7 +141,13 @@ class _Loop:
 
     @functools.cached_property
     def _schedule(self) -> Any:
-        return self.save.indices(self.num_steps, float(self.setting.stepper.eta))
+        eta = np.asarray(self.setting.stepper.eta, dtype=float)
+        return self.save.indices(self.num_steps, eta)
+
+    @functools.cached_property
+    def time(self) -> Callable[[Any], Any]:
+        """Steps to flow times."""
+        return self.setting.stepper.times(self.num_steps)
 
     def begin(self, measurement: Measurement, params: Params) -> _Position:
         """Measure w0, compile, and stand at step 0."""
@@ -157,7 +174,7 @@ class _Loop:
                 position = self._stretch(position)
                 last = position.record.blocks[-1]
                 line.update(
-                    int(position.now.k) * float(self.setting.stepper.eta),
+                    float(self.time(int(position.now.k))),
                     loss=float(last["loss"][-1]),
                     grad=float(last["grad_norm"][-1]),
                 )
@@ -201,7 +218,7 @@ class _Loop:
         problem, watch = self.setting.problem, self.setting.watch
         w = eqx.combine(now.w, self.setting.static)
         if now.stopped:
-            return watch.met(now.k * self.setting.stepper.eta, w, problem)
+            return watch.met(self.setting.stepper.time(now.k), w, problem)
         if now.broken:
             where = f"step {int(now.k) + 1}"
             if trees.norm(now.w) > _FAR:
@@ -212,21 +229,23 @@ class _Loop:
         return (Outcome.reached_end, "") if now.k >= self.num_steps else None
 
     def _added(self, record: Record, steps: Any, ws: Params) -> Record:
-        ts = (steps * float(self.setting.stepper.eta)).astype(trees.dtype(ws))
+        ts = self.time(steps).astype(trees.dtype(ws))
         return record.add(self.setting.problem, ts, ws, None)
 
     def finish(self, position: _Position, origin: Origin) -> Trajectory:
         """The trajectory that a position amounts to."""
         record, now = position.record, position.now
         k, stepper = int(now.k), self.setting.stepper
-        if k * float(stepper.eta) > record.blocks[-1]["ts"][-1]:
+        if self.time(k) > record.blocks[-1]["ts"][-1]:
             record = self._added(record, np.asarray([k]), _lead(now.w))
+        exact = int(self.setting.estimate is None)
         stats = {
             "num_steps": k,
             "num_accepted": k,
             "num_rejected": 0,
             "num_rejected_by_guard": 0,
-            "num_gradients": k * (1 + self.setting.watch.num_gradients),
+            "num_gradients": k * (exact + self.setting.watch.num_gradients),
+            "num_estimates": k * (1 - exact),
             "num_gradients_saving": record.num_gradients,
             "num_losses": k * self.setting.watch.num_losses,
             "num_hvps": 0,

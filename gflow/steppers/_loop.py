@@ -1,5 +1,6 @@
 """One compiled stretch of a discrete method."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -20,13 +21,23 @@ class Setting(eqx.Module):
     stepper: Stepper
     static: Params
     watch: Watch
+    # (w, key) -> an estimate of the gradient, in its place; and the key of step 0.
+    estimate: Callable[[Params, Any], Params] | None
+    key: Any
+
+    def grad(self, k: Any, w: Params) -> Params:
+        """The gradient at step k, or its estimate."""
+        full = eqx.combine(w, self.static)
+        if self.estimate is None:
+            return self.problem.grad(full)
+        return self.estimate(full, jax.random.fold_in(self.key, k))
 
     def is_met(self, k: Any, w: Params) -> Any:
         """Whether any stop is met after k steps."""
         if not self.watch.stops:
             return jnp.asarray(False)
         full = eqx.combine(w, self.static)
-        t = (k * self.stepper.eta).astype(trees.dtype(w))
+        t = self.stepper.time(k).astype(trees.dtype(w))
         return jnp.min(self.watch.margins(t, full, self.problem)) <= 0
 
 
@@ -53,7 +64,7 @@ def advance(
 
     def body(carry: tuple[Iterate, Any, Params]) -> tuple[Iterate, Any, Params]:
         now, num, saved = carry
-        grad = setting.problem.grad(eqx.combine(now.w, setting.static))
+        grad = setting.grad(now.k, now.w)
         w, state = setting.stepper.step(setting.problem, now.w, grad, now.state)
         broken = ~trees.all_finite(w)
         keep = lambda a, b: jnp.where(broken, b, a)  # noqa: E731

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import ArrayLike, Float, Int, Shaped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,20 +64,28 @@ class Save:
             times = np.asarray(self.times, dtype=float)
         return np.append(times[(times > t0) & (times < t1)], t1)
 
-    def indices(self, num_steps: int, eta: float) -> Int[np.ndarray, " k"]:
+    def indices(self, num_steps: int, eta: ArrayLike) -> Int[np.ndarray, " k"]:
         """The steps to save at in 1..num_steps, ending with num_steps.
 
-        Times are rounded to the nearest step of flow time eta.
+        Times are rounded to the nearest step of flow time eta, one for all or for each.
         """
         if self.kind == "steps":
             return np.arange(1, num_steps + 1)
         if self.kind == "log":
-            first = 1 if self.first is None else max(self.first / eta, 1)
+            first = 1 if self.first is None else max(_step_at(self.first, eta), 1)
             steps = np.geomspace(min(first, num_steps), num_steps, self.num)
         else:
-            steps = np.asarray(self.times, dtype=float) / eta
+            steps = _step_at(np.asarray(self.times, dtype=float), eta)
         steps = np.unique(np.round(steps).astype(int))
         return np.append(steps[(steps > 0) & (steps < num_steps)], num_steps)
+
+
+def _step_at(times: Any, eta: Any) -> Any:
+    """The step at each time, counted in fractions; after the last, beyond it."""
+    if np.ndim(eta) == 0:
+        return times / eta
+    ends = np.append(0.0, np.cumsum(eta))
+    return np.interp(times, ends, np.arange(len(ends)), right=len(ends))
 
 
 # Saved states wait on the device until a stretch ends: at most so many, and so much.

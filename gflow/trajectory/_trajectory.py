@@ -79,10 +79,11 @@ class Trajectory:
     - `result`: the `Outcome`; `result.ok` says whether the end asked for was reached.
     - `stats`: num_steps, num_accepted, num_rejected, num_rejected_by_guard; of the
         steps and of the stops' look at each, num_gradients and num_hvps (None if the
-        solver does not tell) and num_losses; solver, what it reports itself;
-        num_gradients_saving, spent on saved values; seconds, compile_seconds. Locating
-        a stop, some 50 looks once a run, is not counted. With an error estimate also
-        num_steps_error, num_gradients_error and seconds_error, what the estimate took.
+        solver does not tell) and num_losses; of `iterate` also num_estimates, of the
+        gradient; solver, what it reports itself; num_gradients_saving, spent on saved
+        values; seconds, compile_seconds. Locating a stop, some 50 looks once a run, is
+        not counted. With an error estimate also num_steps_error, num_gradients_error
+        and seconds_error, what the estimate took.
     - `plan`: the solver and the reason for it.
     - `notes`: whatever else the reader should know.
     - `versions`: of gflow and the libraries beneath it.
@@ -154,6 +155,8 @@ def _cost(stats: dict[str, Any]) -> str:
         parts.append(f"{stats['num_rejected']} rejected ({guard} by the guard)")
     gradients = stats["num_gradients"]
     counted = "not counted by this solver" if gradients is None else gradients
+    if stats.get("num_estimates"):
+        parts.append(f"estimates of the gradient {stats['num_estimates']}")
     parts.append(f"gradients {counted}")
     if stats["num_hvps"] is not None:
         parts.append(f"Hessian-vector products {stats['num_hvps']}")

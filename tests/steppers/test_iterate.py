@@ -186,3 +186,52 @@ def test_number_of_steps_is_positive(num: int) -> None:
     """At least one."""
     with pytest.raises(ValueError, match="num_steps must be a whole number"):
         gf.iterate(PROBLEM, gf.gradient_descent(0.1), W0, num)
+
+
+def test_step_sizes_of_a_schedule_set_the_clock() -> None:
+    """w' = -w by Euler: w = Π (1 - η_k) at Σ η_k; stops are met on that clock."""
+    problem = gf.Objective(lambda w: 0.5 * w**2)
+    etas = np.array([0.5, 0.25, 0.1, 0.1])
+    run = gf.iterate(
+        problem, gf.gradient_descent(etas), jnp.array(1.0), 4, save=gf.Save.steps()
+    )
+    np.testing.assert_allclose(run.ts, [0.0, 0.5, 0.75, 0.85, 0.95], rtol=1e-15)
+    expected = [1.0, 0.5, 0.375, 0.3375, 0.30375]
+    np.testing.assert_allclose(run.ws, expected, rtol=1e-15)
+    assert run.origin.law_name == "gradient descent, eta 0.1 to 0.5"
+    saved = gf.iterate(
+        problem,
+        gf.gradient_descent(etas),
+        jnp.array(1.0),
+        4,
+        save=gf.Save.at([0.74]),
+        stops=[gf.LossBelow(0.06)],  # w below 0.3464: after the third step
+    )
+    np.testing.assert_allclose(saved.ts, [0.0, 0.75, 0.85], rtol=1e-15)
+    assert saved.result is Outcome.loss_reached
+    with pytest.raises(ValueError, match="5 steps, but 4 step sizes"):
+        gf.iterate(problem, gf.gradient_descent(etas), jnp.array(1.0), 5)
+
+
+def test_estimates_take_the_place_of_the_gradient() -> None:
+    """Rows drawn by the key: the loop by hand, and no gradient counted."""
+
+    def estimate(w: Any, key: Any) -> Any:
+        row = jax.random.randint(key, (), 0, 4)
+        z = jnp.tanh(jnp.asarray(MATRIX)[row] @ w["a"])
+        r = z + w["b"] - jnp.asarray(TARGET)[row]
+        return {"a": 4 * r * (1 - z**2) * jnp.asarray(MATRIX)[row], "b": 4 * r}
+
+    key = jax.random.key(3)
+    stepper = gf.gradient_descent(0.1)
+    run = gf.iterate(PROBLEM, stepper, W0, 20, estimate=estimate, key=key)
+    w = W0
+    for k in range(20):
+        g = estimate(w, jax.random.fold_in(key, k))
+        w = jax.tree.map(lambda x, d: x - 0.1 * d, w, g)
+    np.testing.assert_allclose(run.w1["a"], w["a"], rtol=1e-12)
+    assert run.observed["loss"][-1] == pytest.approx(float(_loss(w)), rel=1e-12)
+    assert run.stats["num_estimates"] == 20
+    assert run.stats["num_gradients"] == 0
+    with pytest.raises(ValueError, match="and a key"):
+        gf.iterate(PROBLEM, stepper, W0, 20, estimate=estimate)
