@@ -12,6 +12,7 @@ from ._config import (
     with_settings as with_settings,
 )
 from ._registry import (
+    NEIGHBOURS as NEIGHBOURS,
     WEIGHT_NORMALIZATION as WEIGHT_NORMALIZATION,
     Entry as Entry,
     catalog as catalog,

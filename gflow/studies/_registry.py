@@ -37,7 +37,14 @@ WEIGHT_NORMALIZATION = Entry(
     extras=("data",),
 )
 
-catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION,)}
+NEIGHBOURS = Entry(
+    "neighbours",
+    "Neighbours: eleven small results, each against its closed form",
+    "a paper each, named in its claims",
+    "gflow.studies._neighbours",
+)
+
+catalog = {entry.name: entry for entry in (WEIGHT_NORMALIZATION, NEIGHBOURS)}
 
 
 def entry_of(name: str) -> Entry:

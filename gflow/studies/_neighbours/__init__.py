@@ -1,0 +1,48 @@
+"""Neighbours: eleven small results on gradient flow, each against its closed form.
+
+Implicit gradient regularization, flat factorizations, sharp limits of diagonal nets,
+batch normalization, leaky ReLU, one neuron, splines, fine-tuning, momentum, weight
+decay, and averaged SGD.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from .._parallel import in_parallel
+from .._registry import NEIGHBOURS
+from .._study import ReportProgress, Study, StudyResult
+from ._averaging import averaging
+from ._batch_norm import batch_norm
+from ._fine_tuning import fine_tuning
+from ._flatness import flatness
+from ._gradient_regularization import gradient_regularization
+from ._leaky_relu import leaky_relu
+from ._momentum import momentum
+from ._one_neuron import one_neuron
+from ._settings import FULL, SMOKE, Settings
+from ._sharp_limits import sharp_limits
+from ._spline import spline
+from ._weight_decay import weight_decay
+
+PARTS = (
+    gradient_regularization,
+    flatness,
+    sharp_limits,
+    batch_norm,
+    leaky_relu,
+    one_neuron,
+    spline,
+    fine_tuning,
+    momentum,
+    weight_decay,
+    averaging,
+)
+
+
+def _run(
+    settings: Settings, seed: int, progress: ReportProgress
+) -> Iterator[StudyResult]:
+    yield from in_parallel([partial(part, settings, seed) for part in PARTS], progress)
+
+
+study = Study(NEIGHBOURS, smoke=SMOKE, full=FULL, run=_run)
