@@ -24,25 +24,24 @@ from ._sharp_limits import sharp_limits
 from ._spline import spline
 from ._weight_decay import weight_decay
 
-PARTS = (
-    gradient_regularization,
-    flatness,
-    sharp_limits,
-    batch_norm,
-    leaky_relu,
-    one_neuron,
-    spline,
-    fine_tuning,
-    momentum,
-    weight_decay,
-    averaging,
-)
-
 
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    yield from in_parallel([partial(part, settings, seed) for part in PARTS], progress)
+    parts = [
+        partial(gradient_regularization, settings),
+        partial(flatness, settings, seed),
+        partial(sharp_limits, settings),
+        partial(batch_norm, settings, seed),
+        partial(leaky_relu, settings, seed),
+        partial(one_neuron, settings, seed),
+        partial(spline, settings, seed),
+        partial(fine_tuning, settings, seed),
+        partial(momentum, settings, seed),
+        partial(weight_decay, settings, seed),
+        partial(averaging, settings, seed),
+    ]
+    yield from in_parallel(parts, progress)
 
 
 study = Study(NEIGHBOURS, smoke=SMOKE, full=FULL, run=_run)

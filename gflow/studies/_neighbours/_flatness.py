@@ -51,15 +51,16 @@ def flatness(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
         balanced = float(np.dot(powers, powers[::-1]))
         trained = _trained(jnp.asarray(basis * s @ basis.T), depth)
         root = jnp.asarray(basis * s ** (1 / depth) @ basis.T)
-        flattest = _flattest([root] * depth, rng)
+        flattest = _flattest(root, depth, rng)
         evidence[f"flatness, depth {depth}, training"] = repr(trained)
         evidence[f"flatness, depth {depth}, flattening"] = repr(flattest)
         traces = flattest.observed["loss"]
         curves[depth] = (flattest.ts[1:], traces[1:] / least)
-        measured = float(_trace(trained.w1))
+        measured = _trace(trained.w1)
         ends.append([measured / least, float(traces[-1]) / least])
         claims += _claims(depth, least, balanced, measured, float(traces[-1]))
-        claims.append(_sampled(trained, balanced, depth, seed))
+        if depth == settings.flat_depths[-1]:
+            claims.append(_sampled(trained, balanced, depth, seed))
     return StudyResult(
         claims=tuple(claims),
         dataset=_dataset(settings, ends, curves),
@@ -77,28 +78,29 @@ def flatness(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     )
 
 
-def _product(factors: Any, dim: int) -> Any:
-    product = jnp.eye(dim)
-    for factor in factors:
+def _product(factors: Any) -> Any:
+    product = factors[0]
+    for factor in factors[1:]:
         product = factor @ product
     return product
 
 
-def _trace(factors: Any) -> Any:
+def _trace(factors: Any) -> float:
     """T of the file's head, factors from the first to the last."""
-    dim = factors[0].shape[0]
-    total = jnp.zeros(())
-    for k in range(len(factors)):
-        above, below = _product(factors[k + 1 :], dim), _product(factors[:k], dim)
-        total = total + jnp.sum(above**2) * jnp.sum(below**2)
-    return total
+    layers, dim = [np.asarray(factor) for factor in factors], len(factors[0])
+    below, above = [np.eye(dim)], [np.eye(dim)]
+    for layer, last in zip(layers[:-1], layers[:0:-1], strict=True):
+        below.append(layer @ below[-1])
+        above.append(above[-1] @ last)
+    squares = ([np.sum(x**2) for x in side] for side in (below, above[::-1]))
+    return float(np.dot(*squares))
 
 
 def _trained(target: Any, depth: int) -> Trajectory:
     dim = target.shape[0]
 
     def loss(factors: Any) -> Any:
-        return 0.5 * jnp.sum((_product(factors, dim) - target) ** 2)
+        return 0.5 * jnp.sum((_product(factors) - target) ** 2)
 
     return simulate(
         Objective(loss),
@@ -114,21 +116,24 @@ def _trained(target: Any, depth: int) -> Trajectory:
     )
 
 
-def _flattest(factors: Any, rng: np.random.Generator) -> Trajectory:
-    """The flow of T on the group, from a random element near the identity."""
-    dim, depth = factors[0].shape[0], len(factors)
+def _flattest(root: Any, depth: int, rng: np.random.Generator) -> Trajectory:
+    """The flow of T on the group, from a random element near the identity.
+
+    Products telescope: W_L ... W_{l+1} = R^(L-l) G_l^-1 and W_l ... W_1 = G_l R^l, where
+    R = `root` is in every layer at the identity.
+    """
+    dim = root.shape[0]
+    powers = [jnp.linalg.matrix_power(root, k) for k in range(1, depth)]
+    below, above = jnp.stack(powers), jnp.stack(powers[::-1])
+    ends = jnp.full(1, float(dim))
 
     def objective(group: Any) -> Any:
-        g = [jnp.eye(dim), *group, jnp.eye(dim)]
-        moved = [
-            g[k + 1] @ jnp.linalg.solve(g[k].T, factors[k].T).T for k in range(depth)
-        ]
-        return _trace(moved)
+        inner = jnp.sum((group @ below) ** 2, axis=(1, 2))
+        outer = jnp.sum((above @ jnp.linalg.inv(group)) ** 2, axis=(1, 2))
+        return jnp.append(outer, ends) @ jnp.append(ends, inner)
 
-    start = [
-        jnp.eye(dim) + 0.5 * jnp.asarray(rng.standard_normal((dim, dim))) / dim**0.5
-        for _ in range(depth - 1)
-    ]
+    noise = rng.standard_normal((depth - 1, dim, dim))
+    start = jnp.eye(dim) + 0.5 * jnp.asarray(noise) / dim**0.5
     return simulate(
         Objective(objective),
         GradientFlow(),

@@ -33,7 +33,7 @@ def _loss(w: Any) -> Any:
 
 
 def gradient_regularization(
-    settings: Settings, seed: int, progress: ReportProgress
+    settings: Settings, progress: ReportProgress
 ) -> StudyResult:
     """How far gradient descent ends from flows that model it to orders 0, 1, 2."""
     problem = Objective(_loss)

@@ -1,4 +1,4 @@
-"""Part 9: heavy-ball and Nesterov flows, on quadratics and on an over-parameterized net.
+"""Part 9: heavy-ball and Nesterov flows, of quadratics and an over-parameterized net.
 
 Near a minimum that fits the data the residual obeys the flow's own linear equation with
 the tangent kernel K there. With μ its least eigenvalue the loss falls as e^(-2μt) under

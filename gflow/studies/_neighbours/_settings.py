@@ -46,7 +46,7 @@ class Settings(Config):
     tuning_widths: tuple[int, ...] = option(
         (32, 128, 512), help="units of the fine-tuned net", at_least=8
     )
-    tuning_seeds: int = option(4, help="draws of its weights", at_least=1)
+    tuning_seeds: int = option(6, help="draws of its weights", at_least=2)
     momentum_width: int = option(64, help="units of the net with momentum", at_least=8)
     momentum_t1: float = option(400.0, help="horizon for momentum", above=50)
     decay_rates: tuple[float, ...] = option(

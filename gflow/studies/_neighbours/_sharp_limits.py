@@ -46,9 +46,7 @@ def selected(depth: int) -> Float[np.ndarray, " 4"]:
     return np.append(p + (low + high) / 2 * q, 0.0)
 
 
-def sharp_limits(
-    settings: Settings, seed: int, progress: ReportProgress
-) -> StudyResult:
+def sharp_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
     """Limits at ever smaller alpha against the selected minimizer, and one flow."""
     depths, alphas = settings.sharp_depths, settings.sharp_alphas
     errors = np.zeros((len(depths), len(alphas)))
@@ -70,7 +68,7 @@ def sharp_limits(
             1e8,
             rtol=1e-8,
             atol=1e-14,
-            solver=diffrax.Tsit5(),
+            solver=diffrax.Kvaerno5(),
             stops=(LossBelow(1e-22),),
             save=Save.log(num=40),
             progress=False,

@@ -5,6 +5,7 @@ the product keeps D_l; decay (λ/2)‖W‖² adds -λ W_l to each velocity and -
 dD_l/dt. So D_l(t) = e^(-2λt) D_l(0), whatever the loss does.
 """
 
+import itertools
 from typing import Any
 
 import diffrax
@@ -48,7 +49,7 @@ def _mean_square(predictions: Any, targets: Any) -> Any:
 
 def _imbalance(t: Any, w: Any, problem: Any) -> Any:
     del t, problem
-    pairs = zip(w[:-1], w[1:], strict=True)
+    pairs = itertools.pairwise(w)
     return jnp.stack([above.T @ above - below @ below.T for below, above in pairs])
 
 
@@ -61,7 +62,7 @@ def weight_decay(
     targets = inputs @ rng.standard_normal((_WIDTHS[0], _WIDTHS[-1]))
     w0 = [
         jnp.asarray(rng.standard_normal((b, a))) / a**0.5
-        for a, b in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
+        for a, b in itertools.pairwise(_WIDTHS)
     ]
 
     def problem(rate: float) -> EmpiricalRisk:
