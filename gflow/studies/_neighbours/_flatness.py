@@ -106,11 +106,11 @@ def _trained(target: Any, depth: int) -> Trajectory:
         Objective(loss),
         GradientFlow(),
         [0.1 * jnp.eye(dim)] * depth,
-        1e6,
+        1e4,
         rtol=1e-9,
         atol=1e-13,
         solver=diffrax.Tsit5(),
-        stops=(LossBelow(1e-22),),
+        stops=(LossBelow(1e-18),),
         save=Save.log(num=10),
         progress=False,
     )
@@ -119,8 +119,8 @@ def _trained(target: Any, depth: int) -> Trajectory:
 def _flattest(root: Any, depth: int, rng: np.random.Generator) -> Trajectory:
     """The flow of T on the group, from a random element near the identity.
 
-    Products telescope: W_L ... W_{l+1} = R^(L-l) G_l^-1 and W_l ... W_1 = G_l R^l, where
-    R = `root` is in every layer at the identity.
+    Products telescope: W_L ... W_{l+1} = R^(L-l) G_l^-1 and W_l ... W_1 = G_l R^l,
+    where R = `root` is in every layer at the identity.
     """
     dim = root.shape[0]
     powers = [jnp.linalg.matrix_power(root, k) for k in range(1, depth)]

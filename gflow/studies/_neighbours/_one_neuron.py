@@ -15,7 +15,7 @@ from ._settings import Settings
 from ._shared import draw_powers, order
 
 _SOURCE = "Chistikov, Englert, Lazić 2023 (arXiv 2306.06479), theorem 4"
-_LOSS = 1e-14
+_LOSS = 1e-18
 
 
 def one_neuron(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:

@@ -16,9 +16,16 @@ def order(
 def draw_powers(
     ax: Any, x: Any, y: Any, label: str, color: str, exponent: float | None = None
 ) -> None:
-    """Points on logarithmic axes and, if given, a dotted line of that slope."""
+    """Points on logarithmic axes and, if given, below them a dotted line of a slope."""
+    from matplotlib.ticker import NullLocator
+
+    x, y = np.asarray(x), np.asarray(y)
     ax.plot(x, y, "o-", label=label, color=color)
     if exponent is not None:
-        x, y = np.asarray(x), np.asarray(y)
-        ax.plot(x, y[0] * (x / x[0]) ** exponent, ":", color=color, linewidth=1.0)
+        # From the largest y on, so that the two part where y is small.
+        first = np.argmax(y)
+        guide = 0.6 * y[first] * (x / x[first]) ** exponent
+        ax.plot(x, guide, ":", color=color, linewidth=1.2)
     ax.set(xscale="log", yscale="log")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(x, [f"{value:g}" for value in x])
