@@ -138,7 +138,7 @@ def _claims(
         Claim(
             "leaky-limit",
             "Over log t, the weights grow by the max-margin weights: relative "
-            f"distance, over the last quarter of the saved times, to {_T1:g}. Tolerance: the "
+            f"distance, over the last quarter of the times, to {_T1:g}. Tolerance: the "
             "margins differ from log t by a constant up to O(1/t).",
             _SOURCE + "; weights derived from its stationarity",
             expected=0.0,
