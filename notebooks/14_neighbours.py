@@ -21,6 +21,7 @@
 # %%
 # %matplotlib inline
 import json
+from pathlib import Path
 
 import jax
 
@@ -35,8 +36,8 @@ import gflow as gf
 # %% [markdown]
 # ## Which flow does gradient descent follow?
 #
-# Not $\dot w = -\nabla L$, exactly, but to the next order in its step $\eta$ the flow of
-# $L + \tfrac{\eta}{4}\|\nabla L\|^2$, which shuns steep places: *implicit gradient
+# Not $\dot w = -\nabla L$, exactly, but to the next order in its step $\eta$ the flow
+# of $L + \tfrac{\eta}{4}\|\nabla L\|^2$, which shuns steep places: *implicit gradient
 # regularization*. `ModifiedFlow` is that flow, to order 0, 1 or 2. Change the loss.
 
 # %%
@@ -68,7 +69,7 @@ run = gf.simulate(
 with gf.plots.style():
     figure, (ax,) = gf.plots.panels(1)
     ax.plot(run.ts, run.ws, label="Nesterov's flow")
-    ax.plot(run.ts[1:], (np.pi * run.ts[1:] ** 3) ** -0.5 * 2, ":", label="envelope")
+    ax.plot(run.ts[1:], (np.pi * run.ts[1:] ** 3) ** -0.5, ":", label="envelope")
     ax.set(xlabel="time t", ylabel="w", ylim=(-0.6, 1.1), title="How does it settle?")
     ax.legend()
 figure
@@ -80,7 +81,7 @@ figure
 # expects, and why its tolerance is what it is.
 
 # %%
-manifest = json.load(open("results/neighbours/manifest.json"))
+manifest = json.loads(Path("results/neighbours/manifest.json").read_text())
 for claim in manifest["claims"]:
     shown, verdict = claim["shown"], "holds" if claim["holds"] else "FAILS"
     print(
@@ -91,7 +92,6 @@ for claim in manifest["claims"]:
 # %%
 import xarray
 from IPython.display import Markdown, display
-
 
 data = xarray.open_dataset("results/neighbours/data.nc")
 
@@ -132,8 +132,8 @@ for title, part in drawn:
 #   $\exp(-c\log^3 t)$ with a $c$ that an eigenvalue gives.
 # - Small initial weights leave few dimensions: two for leaky ReLU on nearly orthogonal
 #   data, one for a net that learns one neuron.
-# - A wide net with a random first layer is a smoothing spline, a wide net near its start
-#   is linear, both up to $m^{-1/2}$.
+# - A wide net with a random first layer is a smoothing spline, a wide net near its
+#   start is linear, both up to $m^{-1/2}$.
 # - Inertia with the right friction ends faster; Nesterov's $3/t$ in the end does not.
-# - Weight decay forgets imbalance at the rate $2\lambda$, and the mean of SGD's iterates
-#   forgets noise at $1/n$ while its last iterate never does.
+# - Weight decay forgets imbalance at the rate $2\lambda$, and the mean of SGD's
+#   iterates forgets noise at $1/n$ while its last iterate never does.

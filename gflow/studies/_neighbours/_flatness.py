@@ -92,8 +92,8 @@ def _trace(factors: Any) -> float:
     for layer, last in zip(layers[:-1], layers[:0:-1], strict=True):
         below.append(layer @ below[-1])
         above.append(above[-1] @ last)
-    squares = ([np.sum(x**2) for x in side] for side in (below, above[::-1]))
-    return float(np.dot(*squares))
+    terms = zip(above[::-1], below, strict=True)
+    return float(sum(np.sum(p**2) * np.sum(q**2) for p, q in terms))
 
 
 def _trained(target: Any, depth: int) -> Trajectory:
