@@ -170,6 +170,8 @@ def _dataset(run: Any, ws: Any, values: Any, limit: Any) -> Any:
 
 
 def _draw(dataset: Any) -> Any:
+    from matplotlib.ticker import NullLocator
+
     from ...plots import panels
 
     figure, (left, right) = panels(2)
@@ -186,5 +188,7 @@ def _draw(dataset: Any) -> Any:
     right.plot(log_t, distance)
     right.plot(log_t, distance[-1] * log_t[-1] / log_t, ":", color="black")
     right.set(xscale="log", yscale="log", xlabel="log t", ylabel="distance to limit")
+    right.xaxis.set_minor_locator(NullLocator())
+    right.set_xticks([3, 5, 10, 18], ["3", "5", "10", "18"])
     right.set_title("Is the limit the max-margin one?")
     return figure
