@@ -113,11 +113,13 @@ def _claims(run: Trajectory, off: np.ndarray, kappa: float) -> tuple[Claim, ...]
     speed = gamma * (1 + gamma / (1 + np.exp(-gamma)))
     passed = np.cumsum(np.diff(gamma) * (speed[1:] + speed[:-1]) / 2)
     late = np.flatnonzero((off[1:] > _FLOOR) & (off[1:] < 1e-2) & (run.ts[1:] > 10))
-    a, b = late[len(late) // 2], late[-1]
-    log_off = np.log(off[1:])
-    rate = (log_off[a] - log_off[b]) / (passed[b] - passed[a])
-    log_t = np.log(run.ts[1:])
-    power = np.log(log_off[b] / log_off[a]) / np.log(log_t[b] / log_t[a])
+    rate = power = np.nan
+    # Other settings may leave no stretch on which a rate could be read off.
+    if len(late) > 2:
+        a, b = late[len(late) // 2], late[-1]
+        log_off, log_t = np.log(off[1:]), np.log(run.ts[1:])
+        rate = (log_off[a] - log_off[b]) / (passed[b] - passed[a])
+        power = np.log(log_off[b] / log_off[a]) / np.log(log_t[b] / log_t[a])
     return (
         Claim(
             "bn-uniform",
