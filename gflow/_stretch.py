@@ -144,11 +144,15 @@ class Setting(eqx.Module):
     @eqx.filter_jit
     def velocity(self, t: Any, state: Any) -> Params:
         """dw/dt at a state."""
+        flow = self.flow.flow if isinstance(self.flow, Clocked) else self.flow
+        return flow.params(self.motion(t, state))
+
+    def motion(self, t: Any, state: Any) -> Any:
+        """The derivative of a state in t: of w, and of what else the law moves."""
         flow = self.flow
         if isinstance(flow, Clocked):
             flow, state = flow.flow, state.inner
-        terms = flow.terms(self.static)
-        return flow.params(terms.vf(t, state, self.problem))
+        return flow.terms(self.static).vf(t, state, self.problem)
 
     def event(self) -> diffrax.Event | None:
         """The first of the located stops, as diffrax wants it."""
@@ -166,7 +170,7 @@ class Setting(eqx.Module):
 
 @eqx.filter_jit
 def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, Any]:
-    """The checkpoint at t0, and the speed ‖dw/dt‖ there. Cost: two gradients."""
+    """The checkpoint at t0, and the speed of the state there. Cost: two gradients."""
     terms = setting.flow.terms(setting.static)
     solver, pace = setting.reporting_solver, None
     begin, length = t0, t1 - t0
@@ -183,7 +187,7 @@ def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, A
     checkpoint = Checkpoint(t0, state, solver_state, controller_state)
     if pace is not None:
         checkpoint = _with_stride(setting, checkpoint, pace)
-    return strong(checkpoint), trees.norm(setting.velocity(t0, state))
+    return strong(checkpoint), trees.norm(setting.motion(t0, state))
 
 
 def _with_stride(setting: Setting, checkpoint: Checkpoint, pace: Any) -> Checkpoint:

@@ -13,3 +13,9 @@ from ._clocked import (
 )
 from ._flow import Flow as Flow
 from ._gradient import FlowState as FlowState, GradientFlow as GradientFlow
+from ._modified import ModifiedFlow as ModifiedFlow
+from ._momentum import (
+    HeavyBall as HeavyBall,
+    MomentumState as MomentumState,
+    Nesterov as Nesterov,
+)

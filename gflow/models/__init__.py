@@ -6,6 +6,7 @@ from ._curves import (
     curve_okuno as curve_okuno,
     with_outliers as with_outliers,
 )
+from ._batch_norm import BatchNormLinear as BatchNormLinear
 from ._diagonal import DiagonalNet as DiagonalNet
 from ._domain import (
     Ball as Ball,
@@ -58,6 +59,7 @@ from ._l1 import l1_excess_bound as l1_excess_bound, l1_minimizer as l1_minimize
 from ._limits import DiagonalLimit as DiagonalLimit, diagonal_limit as diagonal_limit
 from ._linear_chain import LinearChain as LinearChain
 from ._over_parameterization import collapse as collapse, expand as expand
+from ._linearized import Linearized as Linearized
 from ._relu import DeepReLU as DeepReLU, TwoLayerReLU as TwoLayerReLU
 from ._separable import (
     Separable as Separable,
@@ -89,5 +91,9 @@ from ._two_rates import (
 from ._taylor import (
     Partials as Partials,
     directional_derivatives as directional_derivatives,
+)
+from ._spline_net import (
+    RandomReLU1D as RandomReLU1D,
+    smoothing_spline as smoothing_spline,
 )
 from ._weight_normalization import WeightNormalized as WeightNormalized

@@ -22,4 +22,8 @@ from ._metric import Metric as Metric, Rates as Rates
 from ._objective import Objective as Objective
 from ._piecewise import PiecewiseModel as PiecewiseModel
 from ._problem import Problem as Problem
-from ._risk import EmpiricalRisk as EmpiricalRisk, half_sum_squares as half_sum_squares
+from ._risk import (
+    EmpiricalRisk as EmpiricalRisk,
+    half_sum_squares as half_sum_squares,
+    mean_logistic as mean_logistic,
+)

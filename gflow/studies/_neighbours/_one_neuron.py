@@ -1,0 +1,160 @@
+"""Part 6: one neuron learnt by a ReLU net."""
+
+from typing import Any
+
+import numpy as np
+
+from ..._simulate import simulate
+from ...flows import GradientFlow
+from ...invariants import relu_invariants
+from ...models import TwoLayerReLU
+from ...trajectory import LossBelow, Save, Trajectory
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._settings import Settings
+from ._shared import draw_powers, order
+
+_SOURCE = "Chistikov, Englert, Lazić 2023 (arXiv 2306.06479), theorem 4"
+_LOSS = 1e-18
+
+
+def one_neuron(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """Square loss on one neuron's outputs, from ever smaller balanced weights."""
+    rng = np.random.default_rng(seed)
+    dim, width = settings.neuron_dim, settings.neuron_width
+    teacher = np.eye(dim)[0]
+    x = 0.3 * rng.standard_normal((dim, dim))
+    x[:, 0] = 1.0
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    net = TwoLayerReLU(dim, width)
+    problem = net.problem(x, np.maximum(x @ teacher, 0.0))
+    directions = rng.standard_normal((width, dim)) / dim**0.5
+    signs = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
+    evidence: dict[str, str] = {}
+    found = np.zeros((len(settings.neuron_scales), 4))
+    for k, scale in enumerate(settings.neuron_scales):
+        progress(f"one neuron: initial scale {scale:g}")
+        hidden = scale * directions
+        run = simulate(
+            problem,
+            GradientFlow(),
+            {"w": hidden, "a": signs * np.linalg.norm(hidden, axis=1)},
+            1e6,
+            rtol=1e-8,
+            atol=1e-11 * scale,
+            save=Save.log(num=60, first=0.1),
+            stops=(LossBelow(_LOSS),),
+            invariants=relu_invariants(net),
+            throw=False,
+            progress=False,
+        )
+        evidence[f"one neuron, scale {scale:g}"] = repr(run)
+        found[k] = _measured(run, teacher)
+    return StudyResult(
+        claims=_claims(settings, found, _least_value(x)),
+        dataset=_dataset(settings, found),
+        figures=(
+            Figure(
+                "one-neuron",
+                f"A ReLU net of {width} units that has learnt one neuron, against the "
+                "size of its initial weights: second singular value of the first layer "
+                "over the first, and excess of its squared norm over |v| = 1, the "
+                "teacher's. Dotted: slopes 1 and 2.",
+                _draw,
+            ),
+        ),
+        evidence=evidence,
+    )
+
+
+def _measured(run: Trajectory, teacher: np.ndarray) -> tuple[float, ...]:
+    """Second singular value, squared norm less 1, error of the neuron, drift."""
+    if not run.result.ok:
+        return (float("nan"),) * 4
+    w, a = np.asarray(run.w1["w"]), np.asarray(run.w1["a"])
+    values = np.linalg.svd(w, compute_uv=False)
+    # The units with a > 0 are active on all data; the others on none.
+    neuron = a[a > 0] @ w[a > 0]
+    return (
+        float(values[1] / values[0]),
+        float(np.sum(w**2) - 1),
+        float(np.linalg.norm(neuron - teacher)),
+        max(drift.relative for drift in run.drift.values()),
+    )
+
+
+def _least_value(x: np.ndarray) -> float:
+    return float(np.linalg.svd(x, compute_uv=False)[-1])
+
+
+def _claims(settings: Settings, found: np.ndarray, least: float) -> tuple[Claim, ...]:
+    scales, (rank, excess, error, drift) = settings.neuron_scales, found.T
+    off = (2 * _LOSS) ** 0.5 / least
+    return (
+        Claim(
+            "neuron-rank",
+            "The net has rank one at the end, for small initial weights: the second "
+            "singular value falls in proportion to them.",
+            _SOURCE,
+            expected=1.0,
+            measured=order(scales, rank),
+            tolerance=0.1,
+        ),
+        Claim(
+            "neuron-norm",
+            "Its squared norm tends to the teacher's norm, 1, the least of any net "
+            "that fits: the excess is of second order in the initial weights.",
+            "derived: |w_j| = |a_j| is conserved",
+            expected=2.0,
+            measured=order(scales, np.abs(excess)),
+            tolerance=0.2,
+        ),
+        Claim(
+            "neuron-learnt",
+            "The active units add up to the teacher: largest distance. Tolerance: "
+            f"2 sqrt(2 L)/s at the loss L = {_LOSS:g} of the end, s the least singular "
+            "value of the data.",
+            _SOURCE,
+            expected=0.0,
+            measured=float(np.max(error)),
+            tolerance=2 * off,
+            kind="at_most",
+        ),
+        Claim(
+            "neuron-balance",
+            "a_j^2 - |w_j|^2 is conserved through all kinks: largest relative drift.",
+            "Du, Hu, Lee 2018 (arXiv 1806.00900), theorem 2.1",
+            expected=0.0,
+            measured=float(np.max(drift)),
+            tolerance=1e-6,
+            kind="at_most",
+        ),
+    )
+
+
+def _dataset(settings: Settings, found: np.ndarray) -> Any:
+    import xarray
+
+    names = ("neuron_rank", "neuron_excess", "neuron_error", "neuron_drift")
+    columns = {
+        name: ("neuron_scale", column)
+        for name, column in zip(names, found.T, strict=True)
+    }
+    return xarray.Dataset(
+        columns, coords={"neuron_scale": list(settings.neuron_scales)}
+    )
+
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import COLORS, panels
+
+    figure, (ax,) = panels(1)
+    scales = dataset.neuron_scale.values
+    label = "second singular value over first"
+    draw_powers(ax, scales, dataset["neuron_rank"].values, label, COLORS[0], 1)
+    excess = np.abs(dataset["neuron_excess"].values)
+    draw_powers(ax, scales, excess, "squared norm less 1", COLORS[1], 2)
+    ax.set(xlabel="size of the initial weights", ylabel="at the end of training")
+    ax.set_title("Does a wide net learn one neuron as one?")
+    ax.legend()
+    return figure

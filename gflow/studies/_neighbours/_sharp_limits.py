@@ -1,0 +1,173 @@
+"""Part 3: which l1 minimizer a diagonal net selects where there are many.
+
+From w0 = α the flow of depth L ends at the interpolator of least potential; for x ≥ 0
+that is Σ x log(x/α²) - x at L = 2 and Σ α^(2-L) x - (L/2) x^(2/L) at L ≥ 3. For α → 0
+the first term is Σ x: an l1 minimizer. Among these the rest selects
+
+    L = 2: the most Σ -x log x      L ≥ 3: the most Σ x^(2/L)                      (1)
+
+On the instance below the minimizers are a segment x = p + c q; the derivative of (1)
+along q vanishes at one c. The fourth column lies strictly inside: its x is
+α^2 e^(log(1/α²)/2) = α at L = 2, and 2^(L/(L-2)) α^L at L ≥ 3, and tells the distance.
+"""
+
+from typing import Any
+
+import diffrax
+import numpy as np
+from jaxtyping import Float
+
+from ..._simulate import simulate
+from ...flows import GradientFlow
+from ...models import DiagonalNet, diagonal_limit
+from ...trajectory import LossBelow, Save
+from .._claim import Claim
+from .._study import Figure, ReportProgress, StudyResult
+from ._settings import Settings
+from ._shared import draw_powers, order
+
+_A = np.array([[1.0, 1.0, 1.0, 0.5], [0.0, 1.0, 5.0, 1.0]])
+_Y = np.array([1.0, 1.2])
+_SOURCE = "Wind, Antun, Hansen 2023 (arXiv 2307.07410); derived here"
+
+
+def selected(depth: int) -> Float[np.ndarray, " 4"]:
+    """The solution of (1) on the instance, by bisection."""
+    p, q = np.array([-0.2, 1.2, 0.0]), np.array([4.0, -5.0, 1.0])
+
+    def slope(c: float) -> float:
+        x = p + c * q
+        return float(-q @ (np.log(x) if depth == 2 else -(x ** (2 / depth - 1))))
+
+    low, high = 0.05, 0.24
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    return np.append(p + (low + high) / 2 * q, 0.0)
+
+
+def sharp_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
+    """Limits at ever smaller alpha against the selected minimizer, and one flow."""
+    depths, alphas = settings.sharp_depths, settings.sharp_alphas
+    errors = np.zeros((len(depths), len(alphas)))
+    ends = np.zeros((len(depths), 4))
+    claims: list[Claim] = []
+    evidence: dict[str, str] = {}
+    for i, depth in enumerate(depths):
+        progress(f"sharp limits: depth {depth}")
+        net, chosen = DiagonalNet(4, depth, signed=True), selected(depth)
+        limits = [
+            np.asarray(diagonal_limit(net, _A, _Y, net.init(alpha)).x)
+            for alpha in alphas
+        ]
+        errors[i] = [np.linalg.norm(x - chosen) for x in limits]
+        run = simulate(
+            net.problem(_A, _Y),
+            GradientFlow(),
+            net.init(alphas[-1]),
+            1e8,
+            rtol=1e-8,
+            atol=1e-14,
+            solver=diffrax.Kvaerno5(),
+            stops=(LossBelow(1e-22),),
+            save=Save.log(num=40),
+            progress=False,
+        )
+        evidence[f"sharp limits, depth {depth}"] = repr(run)
+        ends[i] = np.asarray(net.effective(run.w1))
+        off = float(np.linalg.norm(ends[i] - limits[-1]))
+        claims += _claims(depth, order(alphas, errors[i]), off, alphas[-1])
+    others = np.array([selected(depth) for depth in depths])
+    between = np.linalg.norm(ends[:, None] - others[None], axis=-1)
+    nearest = [depths[k] for k in np.argmin(between, axis=1)]
+    claims.append(
+        Claim(
+            "sharp-own",
+            f"Each flow from alpha = {alphas[-1]:g} ends nearest to the minimizer that "
+            "its own depth selects: depths for which it does.",
+            _SOURCE,
+            expected=len(depths),
+            measured=sum(a == b for a, b in zip(nearest, depths, strict=True)),
+        )
+    )
+    return StudyResult(
+        claims=tuple(claims),
+        dataset=_dataset(settings, errors, ends, others),
+        figures=(
+            Figure(
+                "sharp",
+                "Four unknowns, two equations, a segment of l1 minimizers. Left: "
+                "distance of the flow's limit to the minimizer that theory selects, "
+                "against the initial scale; dotted: slope 1 at depth 2, L at depth L. "
+                "Right: third entry of the minimizer selected (line), and at the end "
+                "of a flow (points), against depth.",
+                _draw,
+            ),
+        ),
+        evidence=evidence,
+    )
+
+
+def _claims(depth: int, slope: float, off: float, alpha: float) -> list[Claim]:
+    exponent = 1 if depth == 2 else depth
+    return [
+        Claim(
+            f"sharp-order-{depth}",
+            f"Depth {depth}: the limit tends to the selected l1 minimizer as "
+            f"alpha^{exponent}. Tolerance: the next term at the largest alpha.",
+            _SOURCE,
+            expected=exponent,
+            measured=slope,
+            tolerance=0.05,
+            kind="relative",
+        ),
+        Claim(
+            f"sharp-flow-{depth}",
+            f"Depth {depth}: the flow from alpha = {alpha:g} ends at the limit that "
+            "its invariants predict: distance, at loss 1e-22 and rtol 1e-8.",
+            "derived: dual of the potential that the flow minimizes",
+            expected=0.0,
+            measured=off,
+            tolerance=1e-7,
+            kind="at_most",
+        ),
+    ]
+
+
+def _dataset(settings: Settings, errors: Any, ends: Any, others: Any) -> Any:
+    import xarray
+
+    return xarray.Dataset(
+        {
+            "sharp_error": (("sharp_depth", "sharp_alpha"), errors),
+            "sharp_end": (("sharp_depth", "sharp_entry"), ends),
+            "sharp_selected": (("sharp_depth", "sharp_entry"), others),
+        },
+        coords={
+            "sharp_depth": list(settings.sharp_depths),
+            "sharp_alpha": list(settings.sharp_alphas),
+        },
+    )
+
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import COLORS, panels
+
+    figure, (left, right) = panels(2)
+    depths = dataset.sharp_depth.values
+    for depth, color in zip(depths, COLORS, strict=False):
+        error = dataset["sharp_error"].sel(sharp_depth=depth)
+        exponent = 1 if depth == 2 else int(depth)
+        draw_powers(left, dataset.sharp_alpha, error, f"depth {depth}", color, exponent)
+    left.set(xlabel="initial scale α", ylabel="distance to the selected minimizer")
+    left.set_title("How soon is the choice made?")
+    left.legend()
+    every = np.arange(2, 13)
+    third = [selected(int(depth))[2] for depth in every]
+    right.plot(every, third, color="black", label="theory, α → 0")
+    end = dataset["sharp_end"].isel(sharp_entry=2)
+    right.plot(depths, end, "o", label="end of the flow")
+    right.set(xlabel="depth L", ylabel="third entry of x")
+    right.set_title("Which minimizer does each depth select?")
+    right.legend()
+    return figure
