@@ -1,7 +1,7 @@
 """What should not change along a flow."""
 
-from ._deep_linear import deep_linear_invariants as deep_linear_invariants
 from ._chains import chain_invariants as chain_invariants
+from ._deep_linear import deep_linear_invariants as deep_linear_invariants
 from ._diagonal import diagonal_invariants as diagonal_invariants
 from ._drift import drift as drift
 from ._invariant import Invariant as Invariant

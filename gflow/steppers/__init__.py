@@ -3,8 +3,8 @@
 from ._compare import Comparison as Comparison, compare as compare
 from ._iterate import iterate as iterate
 from ._lbfgs import LBFGS as LBFGS, lbfgs as lbfgs
-from ._search import Search as Search, search as search
 from ._minibatch import Minibatch as Minibatch
+from ._search import Search as Search, search as search
 from ._stepper import (
     Stepper as Stepper,
     from_optax as from_optax,

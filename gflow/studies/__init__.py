@@ -12,7 +12,6 @@ from ._config import (
     with_settings as with_settings,
 )
 from ._registry import (
-    LOW_RANK as LOW_RANK,
     WEIGHT_NORMALIZATION as WEIGHT_NORMALIZATION,
     Entry as Entry,
     catalog as catalog,

@@ -15,7 +15,7 @@
 #
 # Around the large studies stand many small results: a limit that has a name, a rate
 # that can be computed, a law that holds to the digit. Each is worth seeing once, with
-# its own closed form beside it. The study `neighbours` has eleven of them. Here we do
+# its own closed form beside it. The study `neighbors` has eleven of them. Here we do
 # two by hand and then read the rest.
 
 # %%
@@ -77,11 +77,11 @@ figure
 # %% [markdown]
 # ## All eleven, at full scale
 #
-# `gflow run neighbours --scale full` made these. Each claim names its source, what it
+# `gflow run neighbors --scale full` made these. Each claim names its source, what it
 # expects, and why its tolerance is what it is.
 
 # %%
-manifest = json.loads(Path("results/neighbours/manifest.json").read_text())
+manifest = json.loads(Path("results/neighbors/manifest.json").read_text())
 for claim in manifest["claims"]:
     shown, verdict = claim["shown"], "holds" if claim["holds"] else "FAILS"
     print(
@@ -93,13 +93,13 @@ for claim in manifest["claims"]:
 import xarray
 from IPython.display import Markdown, display
 
-data = xarray.open_dataset("results/neighbours/data.nc")
+data = xarray.open_dataset("results/neighbors/data.nc")
 
 # %% [markdown]
 # The figures are drawn from the data alone; each answers the question in its title.
 
 # %%
-from gflow.studies import _neighbours as parts
+from gflow.studies import _neighbors as parts
 
 drawn = (
     ("Implicit gradient regularization", parts._gradient_regularization),

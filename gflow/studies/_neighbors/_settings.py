@@ -1,4 +1,4 @@
-"""What the study of neighbours can be asked."""
+"""What the study of neighbors can be asked."""
 
 import dataclasses
 

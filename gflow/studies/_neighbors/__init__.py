@@ -1,4 +1,4 @@
-"""Neighbours: eleven small results on gradient flow, each against its closed form.
+"""Neighbors: eleven small results on gradient flow, each against its closed form.
 
 Implicit gradient regularization, flat factorizations, sharp limits of diagonal nets,
 batch normalization, leaky ReLU, one neuron, splines, fine-tuning, momentum, weight
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from .._parallel import in_parallel
-from .._registry import NEIGHBOURS
+from .._registry import NEIGHBORS
 from .._study import ReportProgress, Study, StudyResult
 from ._averaging import averaging
 from ._batch_norm import batch_norm
@@ -44,4 +44,4 @@ def _run(
     yield from in_parallel(parts, progress)
 
 
-study = Study(NEIGHBOURS, smoke=SMOKE, full=FULL, run=_run)
+study = Study(NEIGHBORS, smoke=SMOKE, full=FULL, run=_run)

@@ -1,16 +1,16 @@
-"""The pieces of the study of neighbours, and its shortest parts."""
+"""The pieces of the study of neighbors, and its shortest parts."""
 
 import numpy as np
 import pytest
 
 from gflow.studies import with_settings
-from gflow.studies._neighbours import study
-from gflow.studies._neighbours._averaging import averaging
-from gflow.studies._neighbours._leaky_relu import max_margin
-from gflow.studies._neighbours._settings import SMOKE
-from gflow.studies._neighbours._shared import order
-from gflow.studies._neighbours._sharp_limits import selected
-from gflow.studies._neighbours._weight_decay import weight_decay
+from gflow.studies._neighbors import study
+from gflow.studies._neighbors._averaging import averaging
+from gflow.studies._neighbors._leaky_relu import max_margin
+from gflow.studies._neighbors._settings import SMOKE
+from gflow.studies._neighbors._shared import order
+from gflow.studies._neighbors._sharp_limits import selected
+from gflow.studies._neighbors._weight_decay import weight_decay
 
 
 @pytest.mark.parametrize(
