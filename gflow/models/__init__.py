@@ -73,10 +73,7 @@ from ._sparse_regression import (
     sparse_p1 as sparse_p1,
     sparse_random as sparse_random,
 )
-from ._spline_net import (
-    RandomReLU1D as RandomReLU1D,
-    smoothing_spline as smoothing_spline,
-)
+from ._spline_net import RandomReLU1D as RandomReLU1D
 from ._taylor import (
     Partials as Partials,
     directional_derivatives as directional_derivatives,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from .._types import Params
-from ..problem import EmpiricalRisk, mean_logistic
+from ..problem import EmpiricalRisk, logistic_loss
 
 
 class BatchNormLinear(eqx.Module):
@@ -67,4 +67,4 @@ class BatchNormLinear(eqx.Module):
                 f"X must have shape (n, {self.dim}) and y (n,), not {inputs.shape}, "
                 f"{targets.shape}"
             )
-        return EmpiricalRisk(self, inputs, targets, criterion=mean_logistic)
+        return EmpiricalRisk(self, inputs, targets, criterion=logistic_loss)

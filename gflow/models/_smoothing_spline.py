@@ -50,9 +50,10 @@ def smoothing_spline(
     (R + N λ Qᵀ W⁻¹ Q) γ = Qᵀ ȳ, g = ȳ - N λ W⁻¹ Q γ, where equal sites are one datum
     with their mean and weight.
 
-    **Arguments:** `x`, `y`: data, (N,), at least three different x; `lam`: λ > 0.
+    **Arguments:** `x`, `y`: data, (N,), at least three different x; `lam`: λ ≥ 0,
+    0 for the natural cubic spline through the data.
 
-    **Raises:** `ValueError` for fewer sites or λ ≤ 0.
+    **Raises:** `ValueError` for fewer sites or λ < 0.
 
     **Cost:** O(N³), dense.
 
@@ -72,9 +73,9 @@ def smoothing_spline(
         np.asarray(x, float), return_inverse=True, return_counts=True
     )
     targets = np.asarray(y, float)
-    if len(sites) < 3 or not 0 < lam < np.inf:
+    if len(sites) < 3 or not 0 <= lam < np.inf:
         raise ValueError(
-            f"expected three different x and lam > 0, not {len(sites)}, {lam}"
+            f"expected three different x and lam >= 0, not {len(sites)}, {lam}"
         )
     means = np.bincount(index, weights=targets) / count
     n, h = len(sites), np.diff(sites)

@@ -8,8 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 from .._types import Params
 
@@ -76,61 +75,3 @@ class RandomReLU1D(eqx.Module):
         """f(x_i)."""
         line = w["line"][0] + w["line"][1] * inputs
         return line + self.features(inputs) @ w["a"]
-
-
-def smoothing_spline(
-    x: ArrayLike, y: ArrayLike, mu: float, at: ArrayLike
-) -> Float[np.ndarray, " k"]:
-    """The cubic smoothing spline, least Σ (f(x_i) - y_i)² + μ ∫ f''², at points.
-
-    With k(x, x') = ∫ (x - t)_+ (x' - t)_+ dt from the least x_i on, f is a line plus
-    Σ c_i k(·, x_i), where (K + μ I) c + line = y and c is orthogonal to lines.
-    μ = 0 is the natural cubic spline through the data.
-
-    **Arguments:** `x`, `y`: (n,), x distinct, n ≥ 2; `mu`: ≥ 0; `at`: (k,).
-
-    **Returns:** f at those points, linear outside of the data.
-
-    **Raises:** `ValueError` for fewer than two points, points that coincide, or μ < 0.
-
-    **Cost:** a dense solve, O(n³); use `scipy.interpolate.make_smoothing_spline`
-    beyond some thousand points, or where x differ by less than 1e-4 of their range.
-
-    **References:** Wahba 1990, Spline Models for Observational Data, chapter 1.
-
-    ```python
-    >>> import numpy as np
-    >>> from gflow.models import smoothing_spline
-    >>> print(smoothing_spline(np.arange(3.0), np.eye(3)[1], 0.0, np.array([0.5])))
-    [0.6875]
-
-    ```
-    """
-    xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    points, num = np.asarray(at, dtype=float), xs.size
-    if num < 2 or np.unique(xs).size < num or xs.shape != ys.shape or xs.ndim != 1:
-        raise ValueError("a spline needs two points or more, all x distinct")
-    if not mu >= 0:
-        raise ValueError(f"mu must be >= 0, not {mu!r}")
-    line = np.stack([np.ones(num), xs], axis=1)
-    system = np.block(
-        [
-            [_cubic(xs, xs) + mu * np.eye(num), line],
-            [line.T, np.zeros((2, 2))],
-        ]
-    )
-    solution = np.linalg.solve(system, np.concatenate([ys, np.zeros(2)]))
-    lines = np.stack([np.ones(points.size), points], axis=1)
-    return _cubic(points, xs) @ solution[:num] + lines @ solution[num:]
-
-
-def _cubic(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """∫ (x - t)_+ (x' - t)_+ dt from the least knot, for x of any size.
-
-    With u = x - least, v = knot - least, both ≥ 0 (u cut to that), and s = min(u, v):
-    s² (3 max(u, v) - s)/6.
-    """
-    u = np.maximum(x - knots.min(), 0.0)[:, None]
-    v = (knots - knots.min())[None, :]
-    s = np.minimum(u, v)
-    return s**2 * (3 * np.maximum(u, v) - s) / 6

@@ -25,5 +25,4 @@ from ._problem import Problem as Problem
 from ._risk import (
     EmpiricalRisk as EmpiricalRisk,
     half_sum_squares as half_sum_squares,
-    mean_logistic as mean_logistic,
 )

@@ -20,11 +20,6 @@ def half_sum_squares(predictions: jax.Array, targets: jax.Array) -> Scalar:
     return 0.5 * jnp.sum((predictions - targets) ** 2)
 
 
-def mean_logistic(predictions: jax.Array, targets: jax.Array) -> Scalar:
-    """(1/n) Σ log(1 + e^(-y f)), y = ±1."""
-    return jnp.mean(jax.nn.softplus(-targets * predictions))
-
-
 class EmpiricalRisk(Problem):
     """Minimize criterion(model(w, inputs), targets) + penalty(w).
 

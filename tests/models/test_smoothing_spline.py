@@ -1,7 +1,8 @@
-"""The smoothing spline: against its own variational problem."""
+"""The smoothing spline: against scipy's and in its limits."""
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline, make_smoothing_spline
 
 from gflow.models import smoothing_spline
 
@@ -12,35 +13,23 @@ def data(num: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return x, np.sin(3 * x) + 0.1 * rng.standard_normal(num)
 
 
-def test_no_other_function_does_better():
-    """Its objective is the least among cubic splines with 401 knots, by least squares.
+@pytest.mark.parametrize("lam", [1e-5, 1e-2])
+def test_it_is_scipys(lam: float):
+    """scipy's, made of B-splines, has the sum of squares for the mean: λ is λ N."""
+    x, y = (values[np.argsort(data()[0])] for values in data())
+    expected = make_smoothing_spline(x, y, lam=lam * x.size)(x)
+    np.testing.assert_allclose(smoothing_spline(x, y, lam)(x), expected, atol=1e-9)
 
-    Their second derivative is linear between knots, and its square integrated exactly.
-    """
-    x, y = data()
-    lam = 1e-3
-    spline = smoothing_spline(x, y, lam)
-    value = np.mean((spline(x) - y) ** 2) + lam * spline.roughness
-    # f = p + q x + Σ_j c_j K_j(x), f'' = Σ_j c_j hat_j, K_j = ∫ (x - s)_+ hat_j(s) ds.
-    s = np.linspace(-1, 1, 401)
-    h = s[1] - s[0]
-    mass = h * (np.diag(np.full(401, 2 / 3)) + np.diag(np.full(400, 1 / 6), 1))
-    mass += h / 6 * np.diag(np.ones(400), -1)
-    mass[0, 0] = mass[-1, -1] = h / 3
 
-    def cube(at: np.ndarray) -> np.ndarray:
-        return np.maximum(at, 0) ** 3 / (6 * h)
-
-    K = cube(x[:, None] - s + h) - 2 * cube(x[:, None] - s) + cube(x[:, None] - s - h)
-    design = np.hstack([np.ones((12, 1)), x[:, None], K])
-    weight = np.zeros((403, 403))
-    weight[2:, 2:] = lam * mass
-    left = design.T @ design / 12 + weight
-    c = np.linalg.lstsq(left, design.T @ y / 12, rcond=1e-14)[0]
-    found = np.mean((design @ c - y) ** 2) + c @ weight @ c
-    assert value <= found * (1 + 1e-9)
-    np.testing.assert_allclose(value, found, rtol=1e-3)
-    np.testing.assert_allclose(spline(x), design @ c, atol=1e-3)
+def test_without_smoothing_it_is_the_natural_spline():
+    """Through the data, and a line outside of them."""
+    x, y = (values[np.argsort(data()[0])] for values in data())
+    spline, inside = smoothing_spline(x, y, 0.0), np.linspace(x[0], x[-1], 41)
+    expected = CubicSpline(x, y, bc_type="natural")(inside)
+    np.testing.assert_allclose(spline(inside), expected, atol=1e-9)
+    for start, step in ((x[-1], 0.5), (x[0], -0.5)):
+        a, b, c = spline(start + step * np.arange(3))
+        assert abs(a - 2 * b + c) < 1e-9 * abs(b)
 
 
 def test_roughness_and_evaluation_are_of_one_function():
@@ -61,11 +50,10 @@ def test_equal_sites_count_by_their_number():
     np.testing.assert_allclose(tripled(x), near(x), atol=1e-3)
 
 
-def test_limits_in_lambda():
-    """Interpolation as λ falls, least squares' line as it grows."""
+def test_large_lambda():
+    """Least squares' line as it grows; and no negative one."""
     x, y = data()
-    np.testing.assert_allclose(smoothing_spline(x, y, 1e-14)(x), y, atol=1e-6)
     line = np.polyval(np.polyfit(x, y, 1), x)
     np.testing.assert_allclose(smoothing_spline(x, y, 1e8)(x), line, atol=1e-6)
     with pytest.raises(ValueError, match="lam"):
-        smoothing_spline(x, y, 0.0)
+        smoothing_spline(x, y, -1.0)

@@ -5,8 +5,8 @@ import pytest
 
 from gflow.studies import with_settings
 from gflow.studies._low_rank._classification import classification
-from gflow.studies._low_rank._classification_settings import FULL, SMOKE
 from gflow.studies._low_rank._paired import paired
+from gflow.studies._low_rank._settings import FULL, SMOKE
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_maps_by_the_flow():
     part = maps(settings, 1, lambda _: None)
     assert [claim.name for claim in part.claims if not claim.holds] == []
     data = part.dataset
+    assert data is not None
     assert data["map_error"].shape == (1, 1, 2, 3, 1)
     # The law's sign, told from r0 and kappa before any run: above 0.2, below 10.
     contraction = data["map_log_contraction"].values[0, 0, :, :, 0]

@@ -1,8 +1,8 @@
 """Low rank: Huh, Mobahi, Zhang, Cheung, Agrawal, Isola 2021 (arXiv 2103.10427).
 
 Deep linear nets and random embeddings: the effective rank at initialization, along
-training, and at the end, over depth, target and method; and the laws by which singular
-values move.
+training, and at the end, over depth, target and method; the laws by which singular
+values move; and what layers as products of linear factors change in classification.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from functools import partial
 from .._parallel import in_parallel
 from .._registry import LOW_RANK
 from .._study import ReportProgress, Study, StudyResult
+from ._classification import classification
 from ._embeddings import embeddings
+from ._expansion_flow import expansion_flow
 from ._initialization import products
 from ._methods import methods
 from ._modes import modes
@@ -32,6 +34,8 @@ def _run(
         partial(training, settings, seed),
         partial(embeddings, settings, seed),
         partial(descent, settings, seed),
+        partial(expansion_flow, settings, seed),
+        partial(classification, settings, seed),
     ]
     yield from in_parallel(parts, progress)
 

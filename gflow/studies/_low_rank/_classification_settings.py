@@ -1,6 +1,7 @@
-"""What the parts on linear over-parameterization can be asked."""
+"""What the parts of the study on linear over-parameterization can be asked."""
 
 import dataclasses
+from typing import Any
 
 from .._config import Config, option
 from ._nets import NETS, OPTIMIZERS
@@ -10,7 +11,7 @@ IMAGE_SETS = ("digits", "mnist", "fashion-mnist")
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationSettings(Config):
-    """Settings; the defaults are the smoke scale."""
+    """A part of `Settings`; the defaults are the smoke scale."""
 
     image_sets: tuple[str, ...] = option(
         ("digits",), help="images to classify", choices=IMAGE_SETS
@@ -79,8 +80,7 @@ class ClassificationSettings(Config):
             raise ValueError("flow_train must be at most 1437")
 
 
-SMOKE = ClassificationSettings()
-FULL = ClassificationSettings(
+FULL_CLASSIFICATION: dict[str, Any] = dict(  # noqa: C408 - options by name
     image_sets=IMAGE_SETS,
     nets=NETS,
     optimizers=OPTIMIZERS,

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from .._config import Config, option
+from .._config import option
+from ._classification_settings import FULL_CLASSIFICATION, ClassificationSettings
 
 _METHODS = (
     "flow",
@@ -18,7 +19,7 @@ _SCHEMES = ("normal", "uniform", "kaiming", "orthogonal")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(Config):
+class Settings(ClassificationSettings):
     """Settings; the defaults are the smoke scale."""
 
     num_draws: int = option(400, help="random products at each depth", at_least=8)
@@ -108,6 +109,7 @@ class Settings(Config):
 
 SMOKE = Settings()
 FULL = Settings(
+    **FULL_CLASSIFICATION,
     num_draws=1600,
     limit_sizes=(16, 32, 64, 128, 256),
     activations=_ACTIVATIONS,

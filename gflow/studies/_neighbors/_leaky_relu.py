@@ -20,7 +20,7 @@ from ..._simulate import simulate
 from ...diagnostics import rank_stable
 from ...flows import GradientFlow
 from ...models import TwoLayerReLU
-from ...problem import EmpiricalRisk, mean_logistic
+from ...problem import EmpiricalRisk, logistic_loss
 from ...trajectory import Save
 from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
@@ -45,7 +45,7 @@ def leaky_relu(settings: Settings, seed: int, progress: ReportProgress) -> Study
     w0 = {"w": settings.leaky_scale * rng.standard_normal((width, dim)), "a": a}
     progress("leaky ReLU: flow")
     run = simulate(
-        EmpiricalRisk(net, x, y, criterion=mean_logistic, rates={"w": 1.0, "a": 0.0}),
+        EmpiricalRisk(net, x, y, criterion=logistic_loss, rates={"w": 1.0, "a": 0.0}),
         GradientFlow(),
         w0,
         _T1,

@@ -29,7 +29,7 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
     y = np.sin(4 * x) + _NOISE * rng.standard_normal(x.size)
     at = np.linspace(-1.0, 1.0, 201)
     mu = settings.spline_decay
-    smooth = smoothing_spline(x, y, mu, at)
+    smooth = smoothing_spline(x, y, mu / x.size)(at)
     keys = jax.random.split(jax.random.key(seed), settings.spline_seeds)
     errors = np.zeros((len(settings.spline_widths), len(keys)))
     for k, width in enumerate(settings.spline_widths):
