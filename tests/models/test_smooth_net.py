@@ -27,9 +27,18 @@ def test_starts_have_the_scale_asked_for():
 
 
 def test_softplus():
-    """log(1 + e^z), also where e^z is beyond floating point."""
-    z = jnp.array([-30.0, -1.0, 0.0, 2.0, 700.0])
-    np.testing.assert_allclose(softplus(z), jnp.logaddexp(z, 0.0), atol=1e-15)
+    """log(1 + e^z), also where e^z is beyond floating point, and its slope."""
+    z = jnp.array([-700.0, -30.0, -1.0, 0.0, 2.0, 700.0, 1e4])
+    np.testing.assert_allclose(softplus(z), jnp.logaddexp(z, 0.0), rtol=1e-14)
+    slope = jax.vmap(jax.grad(softplus))(z)
+    np.testing.assert_allclose(slope, jax.nn.sigmoid(z), rtol=1e-14)
+
+
+def test_softplus_of_single_precision():
+    """Finite, and of the type that came in."""
+    found = softplus(jnp.array([-200.0, 200.0], jnp.float32))
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, [0.0, 200.0])
 
 
 def test_sizes_are_checked():
