@@ -62,7 +62,7 @@ def directional_derivatives(
             f"({cause}): write it with operations that have one, such as tanh, sin, "
             "exp, sigmoid, erf (gflow.models.softplus for jax.nn.softplus)"
         ) from error
-    scaled = [math.factorial(k) * term for k, term in enumerate(terms, start=1)]
+    scaled = [float(math.factorial(k)) * term for k, term in enumerate(terms, start=1)]
     return jnp.stack([value, *scaled])
 
 

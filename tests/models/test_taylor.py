@@ -71,3 +71,10 @@ def test_order_zero_is_refused():
     """It is no derivative."""
     with pytest.raises(ValueError, match="order"):
         directional_derivatives(lambda p: p[:, 0], jnp.ones((1, 1)), jnp.ones(1), 0)
+
+
+def test_orders_whose_factorial_is_no_machine_integer():
+    """21! does not fit into 64 bits: every derivative of e^x at 0 is 1."""
+    x, v = jnp.zeros((1, 1)), jnp.ones(1)
+    found = directional_derivatives(lambda x: jnp.exp(x[:, 0]), x, v, 21)
+    np.testing.assert_allclose(found, 1.0, rtol=1e-13)
