@@ -170,9 +170,12 @@ class Ball(Domain):
 
     def _placed(self, uniform: Float[Array, "n coordinates"]) -> Points:
         d = self.center.size
-        inside = jnp.clip(uniform, 1e-12, 1 - 1e-12)
+        # At 0 and 1 the normal quantile is infinite; in one dimension it is 0 at 1/2.
+        eps = float(jnp.finfo(uniform.dtype).eps)
+        inside = jnp.clip(uniform, eps, 1 - eps)
         normal = jax.scipy.special.ndtri(inside[:, :d])
-        unit = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
+        length = jnp.linalg.norm(normal, axis=1, keepdims=True)
+        unit = normal / jnp.where(length > 0, length, 1.0)
         return self.center + self.radius * inside[:, d:] ** (1 / d) * unit
 
 
@@ -242,7 +245,7 @@ def kronecker(num: int, dim: int) -> Float[np.ndarray, "num dim"]:
     **References:** Kuipers, Niederreiter 1974, *Uniform Distribution of Sequences*.
 
     ```python
-    >>> from gflow.models import kronecker
+    >>> from gflow.models._domain import kronecker
     >>> print(kronecker(3, 1)[:, 0].round(4))
     [0.118  0.7361 0.3541]
 

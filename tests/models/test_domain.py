@@ -49,6 +49,16 @@ def test_points_of_a_ball_lie_in_it():
         assert float(jnp.max(jnp.linalg.norm(points - ball.center, axis=1))) <= 0.5
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_no_coordinate_leads_out_of_a_ball(dtype: Any):
+    """Coordinates 0, 1/2 and 1, which rounding can give, place finite points in it."""
+    ball = Ball([0.0], 1.0)
+    grid = jnp.array([0.0, 0.5, 1.0], dtype)
+    corners = jnp.stack(jnp.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    points = ball._placed(corners)
+    assert bool(jnp.all(jnp.abs(points) <= 1))
+
+
 @pytest.mark.parametrize(
     "make",
     [
