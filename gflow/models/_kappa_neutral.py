@@ -29,9 +29,10 @@ def kappa_neutral(radius0: ArrayLike, radius: ArrayLike) -> Float[np.ndarray, ".
     for norm in (first, last):
         if not np.all((norm > 0) & np.isfinite(norm)):
             raise ValueError(f"norms must be positive and finite, not {norm}")
-    # With δ = (r² - r0²)/r0² it is log(1 + δ)/δ / r0², whose quotient is smooth at 0.
-    delta = (last / first) ** 2 - 1
-    small = np.abs(delta) < 1e-6
-    safe = np.where(small, 1.0, delta)
-    quotient = np.where(small, 1 - delta / 2, np.log1p(safe) / safe)
+    # With q = r/r0 it is 2 log q/(q² - 1) / r0². Near 1 numerator and denominator have
+    # small relative errors: q - 1 is exact, and log q that of the same q.
+    ratio = last / first
+    delta = (ratio - 1) * (ratio + 1)
+    safe = np.where(delta == 0, 1.0, delta)
+    quotient = np.where(delta == 0, 1.0, 2 * np.log(ratio) / safe)
     return np.asarray(quotient / first**2)

@@ -11,10 +11,15 @@ def test_symmetric_and_smooth_where_the_norms_meet():
     assert kappa_neutral(1.0, 2.0) == pytest.approx(2 * np.log(2) / 3)
     assert kappa_neutral(2.0, 1.0) == pytest.approx(2 * np.log(2) / 3)
     assert kappa_neutral(2.0, 2.0) == 0.25
-    # On either side of the switch to the series the values join: δ = 1e-6 (1 ± 0.1).
-    delta = np.array([0.9e-6, 1.1e-6])
+    # log(1 + δ)/δ by its series, of which the next term is δ³/4.
+    delta = np.array([1e-12, 1e-8, 1e-5])
     found = kappa_neutral(1.0, np.sqrt(1 + delta))
-    np.testing.assert_allclose(found, 1 - delta / 2, rtol=1e-11)
+    np.testing.assert_allclose(found, 1 - delta / 2 + delta**2 / 3, rtol=1e-14)
+
+
+def test_norms_far_apart():
+    """2 log q/(q² - 1) r0^-2 at q = 1e-10, where 1 - q² is 1: 20 log 10."""
+    assert kappa_neutral(1.0, 1e-10) == pytest.approx(20 * np.log(10), rel=1e-14)
 
 
 def test_there_the_effective_start_is_the_start():
