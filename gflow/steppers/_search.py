@@ -56,7 +56,7 @@ def search(
     method: Method = "cma_es",
     spread: float,
     seed: int,
-    loss_below: float = 0.0,
+    loss_below: float | None = None,
     save: Save | None = None,
     observables: Observables | None = None,
     throw: bool = True,
@@ -75,7 +75,7 @@ def search(
         "random", independent samples N(w0, spread²).
     - `spread`: standard deviation of the first samples, in units of the parameters.
     - `seed`: of nevergrad's generator.
-    - `loss_below`: end when the best loss is below; 0 for never.
+    - `loss_below`: end when the best loss is below; None for never.
     - `save`: default `Save.log(num=50)`, in evaluations. `observables`, `throw`: as for
         `simulate`.
 
@@ -141,7 +141,7 @@ class _Hunt:
     optimizer: Any
     params: Params
     static: Params
-    loss_below: float
+    loss_below: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,8 @@ def _explore(
         hunt.optimizer.tell(candidate, loss if np.isfinite(loss) else 1e20)
         better = loss < best.loss
         best = _Best(loss, point, num) if better else dataclasses.replace(best, num=num)
-        reached = best.loss < hunt.loss_below
+        goal = hunt.loss_below
+        reached = goal is not None and best.loss < goal
         if reached or num in due:
             w = _lead(unravel(best.point))
             record = record.add(hunt.problem, np.array([float(num)]), w, None)

@@ -29,6 +29,14 @@ def test_cma_es_finds_the_minimum_and_stops_there():
     assert run.stats["num_losses"] == run.ts[-1] < 600
 
 
+def test_a_loss_below_zero_is_no_goal():
+    """Unless one is given, all evaluations are spent, whatever sign the loss has."""
+    low = gf.Objective(lambda w: jnp.sum(w["a"] ** 2) - 10)
+    run = search(low, W0, 30, method="random", spread=1.0, seed=0)
+    assert run.stats["num_losses"] == 30
+    assert run.result.name == "reached_end"
+
+
 def test_random_search_draws_from_the_gaussian_around_w0():
     """Its best of k samples has the law of the least of k; w0 is none of them."""
     best = [
