@@ -175,8 +175,8 @@ def total_variation(
         sphere is a mean over 64 d directions.
     - `num_points`: of the domain's rule; default 64 in one dimension, else 1024.
 
-    **Raises:** `ValueError` for strengths that are negative or not finite, or an
-    unknown kind of directions.
+    **Raises:** `ValueError` for strengths that are negative or not finite, an unknown
+    kind of directions, or fewer than one point.
 
     **Cost:** for each point and direction O(K²) times the model's.
 
@@ -204,7 +204,7 @@ def total_variation(
         raise ValueError(f"directions must be axes or sphere, not {directions!r}")
     dim = domain.rule(1)[0].shape[1]
     integrand = SquaredDerivatives(model, jnp.asarray(given), directions, dim)
-    return IntegralPenalty(integrand, domain, num_points or _default_points(dim))
+    return IntegralPenalty(integrand, domain, _num_points(num_points, dim))
 
 
 def residual_penalty(
@@ -246,8 +246,10 @@ def residual_penalty(
         raise ValueError(f"strength must be finite and >= 0, not {strength}")
     dim = domain.rule(1)[0].shape[1]
     integrand: Any = SquaredResidual(model, operator, jnp.asarray(strength, float))
-    return IntegralPenalty(integrand, domain, num_points or _default_points(dim))
+    return IntegralPenalty(integrand, domain, _num_points(num_points, dim))
 
 
-def _default_points(dim: int) -> int:
-    return 64 if dim == 1 else 1024
+def _num_points(chosen: int | None, dim: int) -> int:
+    if chosen is None:
+        return 64 if dim == 1 else 1024
+    return chosen

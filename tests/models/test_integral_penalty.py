@@ -99,6 +99,7 @@ def test_an_equation_that_holds_costs_nothing():
         ({"strengths": -1.0}, "strengths"),
         ({"strengths": [1.0, 2.0], "order": 2}, "order 2 takes one"),
         ({"strengths": 1.0, "order": 0}, "order 0"),
+        ({"strengths": 1.0, "num_points": 0}, "num_points"),
     ],
 )
 def test_misuse_is_refused(kwargs: Any, message: str):
