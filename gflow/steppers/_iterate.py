@@ -100,7 +100,7 @@ def iterate(
     w0 = eqx.combine(params, static)
     if not num_steps >= 1 or num_steps != int(num_steps):
         raise ValueError(f"num_steps must be a whole number >= 1, not {num_steps!r}")
-    stepper.times(num_steps)
+    stepper.times(int(num_steps))  # refuses a schedule that is too short
     if (estimate is None) != (key is None):
         raise ValueError("iterate takes an estimate of the gradient and a key, or none")
     measurement = Measurement(dict(observables or {}), dict(invariants or {}))
@@ -236,7 +236,9 @@ class _Loop:
         """The trajectory that a position amounts to."""
         record, now = position.record, position.now
         k, stepper = int(now.k), self.setting.stepper
-        if self.time(k) > record.blocks[-1]["ts"][-1]:
+        # By steps: times are rounded to the parameters' type.
+        scheduled = np.append(0, self._schedule)[position.num_scheduled]
+        if k > scheduled:
             record = self._added(record, np.asarray([k]), _lead(now.w))
         exact = int(self.setting.estimate is None)
         stats = {

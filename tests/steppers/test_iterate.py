@@ -235,3 +235,11 @@ def test_estimates_take_the_place_of_the_gradient() -> None:
     assert run.stats["num_gradients"] == 0
     with pytest.raises(ValueError, match="and a key"):
         gf.iterate(PROBLEM, stepper, W0, 20, estimate=estimate)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_the_last_step_is_saved_once(dtype: Any) -> None:
+    """Also where its time is rounded down: float32 of 7 · 0.1 is below 0.7."""
+    w0 = jax.tree.map(lambda x: x.astype(dtype), W0)
+    run = gf.iterate(PROBLEM, gf.gradient_descent(0.1), w0, 7, save=gf.Save.steps())
+    assert len(run.ts) == 8
