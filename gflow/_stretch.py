@@ -170,7 +170,7 @@ class Setting(eqx.Module):
 
 @eqx.filter_jit
 def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, Any]:
-    """The checkpoint at t0, and the speed of the state there. Cost: two gradients."""
+    """The checkpoint at t0, and how fast the state moves there. Cost: two gradients."""
     terms = setting.flow.terms(setting.static)
     solver, pace = setting.reporting_solver, None
     begin, length = t0, t1 - t0
@@ -187,7 +187,8 @@ def start(setting: Setting, t0: Any, t1: Any, state: Any) -> tuple[Checkpoint, A
     checkpoint = Checkpoint(t0, state, solver_state, controller_state)
     if pace is not None:
         checkpoint = _with_stride(setting, checkpoint, pace)
-    return strong(checkpoint), trees.norm(setting.motion(t0, state))
+    # Not the norm: the energy moves at ‖∇L‖², whose square overflows early.
+    return strong(checkpoint), trees.largest(setting.motion(t0, state))
 
 
 def _with_stride(setting: Setting, checkpoint: Checkpoint, pace: Any) -> Checkpoint:
