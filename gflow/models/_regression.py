@@ -13,13 +13,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .._types import Params, Scalar
-from ..problem import EmpiricalRisk
+from ..problem import EmpiricalRisk, mean_squares
 from ._integral_penalty import IntegralPenalty, Model
-
-
-def mean_squares(predictions: Array, targets: Array) -> Scalar:
-    """(1/N) Σ (f - y)²."""
-    return jnp.mean((predictions - targets) ** 2)
 
 
 class BlockRidge(eqx.Module):
@@ -117,6 +112,8 @@ class PenalizedRegression(eqx.Module):
             raise ValueError(
                 f"x must be (N, d) and y (N,), not {inputs.shape}, {targets.shape}"
             )
+        if not (np.all(np.isfinite(inputs)) and np.all(np.isfinite(targets))):
+            raise ValueError("x or y hold a number that is not finite")
         self.model = model
         self.x = inputs
         self.y = targets

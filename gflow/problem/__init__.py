@@ -25,4 +25,5 @@ from ._problem import Problem as Problem
 from ._risk import (
     EmpiricalRisk as EmpiricalRisk,
     half_sum_squares as half_sum_squares,
+    mean_squares as mean_squares,
 )

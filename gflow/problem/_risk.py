@@ -20,6 +20,11 @@ def half_sum_squares(predictions: jax.Array, targets: jax.Array) -> Scalar:
     return 0.5 * jnp.sum((predictions - targets) ** 2)
 
 
+def mean_squares(predictions: jax.Array, targets: jax.Array) -> Scalar:
+    """(1/n) Σ (f - y)², the square loss of a mean, without a half."""
+    return jnp.mean((predictions - targets) ** 2)
+
+
 class EmpiricalRisk(Problem):
     """Minimize criterion(model(w, inputs), targets) + penalty(w).
 

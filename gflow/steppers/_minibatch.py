@@ -13,8 +13,9 @@ class Minibatch(eqx.Module):
     """Gradient of a risk over examples drawn at random: `iterate(…, estimate=…)`.
 
     Examples are drawn with replacement, anew in each step. The estimate is unbiased
-    where the criterion is a mean over examples; of a sum it estimates the gradient
-    times size/n.
+    where the criterion is a mean over examples, such as `gflow.problem.mean_squares`;
+    of a sum, such as the default ½ Σ (f - y)², it estimates size/n of the gradient. A
+    penalty counts in full.
 
     **Arguments:**
 
@@ -27,10 +28,10 @@ class Minibatch(eqx.Module):
     >>> import jax, jax.numpy as jnp, gflow as gf
     >>> from gflow.steppers import Minibatch
     >>> x, y = jnp.arange(6.0), 2 * jnp.arange(6.0)
-    >>> mse = lambda a, b: 0.5 * jnp.mean((a - b) ** 2)
-    >>> problem = gf.EmpiricalRisk(lambda w, x: w * x, x, y, criterion=mse)
+    >>> mean = gf.problem.mean_squares
+    >>> problem = gf.EmpiricalRisk(lambda w, x: w * x, x, y, criterion=mean)
     >>> estimate, w0 = Minibatch(problem, 2), jnp.array(0.0)
-    >>> sgd = gf.iterate(problem, gf.gradient_descent(0.05), w0, 200,
+    >>> sgd = gf.iterate(problem, gf.gradient_descent(0.025), w0, 200,
     ...                  estimate=estimate, key=jax.random.key(0))
     >>> print(f"{float(sgd.w1):.4f}")
     2.0000

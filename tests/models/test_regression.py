@@ -129,3 +129,9 @@ def test_misuse_is_refused():
         fit.estimator(1, 0)
     with pytest.raises(ValueError, match=r"x must be \(N, d\)"):
         PenalizedRegression(NET, np.zeros(3), np.zeros(3))
+
+
+def test_data_are_finite():
+    """What is not shows before a run."""
+    with pytest.raises(ValueError, match="not finite"):
+        PenalizedRegression(NET, np.ones((2, 1)), np.array([1.0, np.nan]))
