@@ -58,8 +58,8 @@ def margin_rate(trajectory: Trajectory, *, since: float = 1e6) -> MarginRate:
 
     **Cost:** none beyond what the run has saved.
 
-    **References:** Lyu, Li 2020 (arXiv 1906.05890), theorem 4.3; Morwani, Ramaswamy
-    2022 (arXiv 2010.12909).
+    **References:** Lyu, Li 2020 (arXiv 1906.05890); Morwani, Ramaswamy 2022 (arXiv
+    2010.12909).
 
     ```python
     >>> import jax; jax.config.update("jax_enable_x64", True)

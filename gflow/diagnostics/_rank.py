@@ -42,6 +42,14 @@ def rank_roy_vetterli(matrix: ArrayLike) -> Float[Array, "..."]:
     Arguments, cost and NaN as `rank_effective`.
 
     **References:** Roy, Vetterli 2007, "The effective rank".
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from gflow.diagnostics import rank_roy_vetterli
+    >>> print(rank_roy_vetterli(jnp.diag(jnp.array([2.0, 2.0, 0.0]))).round(4))
+    2.0
+
+    ```
     """
     return jnp.exp(rank_effective(matrix))
 
@@ -50,9 +58,18 @@ def rank_stable(matrix: ArrayLike) -> Float[Array, "..."]:
     """‖A‖_F²/‖A‖₂² = Σ s_i²/s_1², between 1 and the rank; hardly moved by small s_i.
 
     Arguments, cost and NaN as `rank_effective`.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from gflow.diagnostics import rank_stable
+    >>> print(rank_stable(jnp.diag(jnp.array([2.0, 1.0]))))  # (4 + 1)/4
+    1.25
+
+    ```
     """
-    squares = _singular_values(matrix) ** 2
-    return jnp.sum(squares, axis=-1) / squares[..., 0]
+    s = _singular_values(matrix)
+    # Divided before they are squared, which could over- or underflow.
+    return jnp.sum((s / s[..., :1]) ** 2, axis=-1)
 
 
 def rank_numerical(matrix: ArrayLike, *, rtol: float) -> Float[Array, "..."]:
@@ -63,6 +80,14 @@ def rank_numerical(matrix: ArrayLike, *, rtol: float) -> Float[Array, "..."]:
     **Returns:** (...,), whole numbers; 0 for the zero matrix.
 
     **Raises:** `ValueError` for an rtol that is not > 0.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from gflow.diagnostics import rank_numerical
+    >>> print(rank_numerical(jnp.diag(jnp.array([2.0, 1.0, 1e-3])), rtol=1e-2))
+    2.0
+
+    ```
     """
     if not rtol > 0:
         raise ValueError(f"rtol must be > 0, not {rtol!r}")

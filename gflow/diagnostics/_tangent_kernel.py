@@ -30,7 +30,7 @@ def tangent_kernel(problem: Problem, w: Params) -> Float[Array, "n n"]:
 
     **Raises:** `ValueError` for a loss without a model.
 
-    **Cost:** n gradients; memory of n parameter vectors.
+    **Cost:** n gradients; memory of 2n parameter vectors.
 
     **References:** Jacot, Gabriel, Hongler 2018 (arXiv 1806.07572).
 
@@ -76,7 +76,7 @@ def tangent_kernel_drift(run: Trajectory) -> Float[np.ndarray, " k"]:
     """‖K(t) - K(0)‖_F/‖K(0)‖_F at each saved time of a run.
 
     Small in the kernel regime, where training is that of the linearized model; of
-    order 1 or more where features are learnt.
+    order 1 or more where features are learned.
 
     **Arguments:** `run`: of a problem with a model, with its parameters kept.
 

@@ -19,7 +19,6 @@ from ._domain import (
     Domain as Domain,
     Interval as Interval,
     SampledDomain as SampledDomain,
-    kronecker as kronecker,
 )
 from ._feature_net import FeatureNet as FeatureNet, gram_matrix as gram_matrix
 from ._image_files import (
@@ -54,9 +53,9 @@ from ._regression import (
     BlockRidge as BlockRidge,
     GradientEstimator as GradientEstimator,
     PenalizedRegression as PenalizedRegression,
-    mean_squares as mean_squares,
 )
 from ._relu import DeepReLU as DeepReLU, TwoLayerReLU as TwoLayerReLU
+from ._relu_kernel import relu_kernel_mean as relu_kernel_mean
 from ._separable import Separable as Separable, separable_gaussian as separable_gaussian
 from ._smooth_net import (
     ShallowNet as ShallowNet,
@@ -83,7 +82,6 @@ from ._two_rates import (
     LABELS as LABELS,
     TwoLayerInstance as TwoLayerInstance,
     relu_init as relu_init,
-    relu_kernel_mean as relu_kernel_mean,
     two_layer_instance as two_layer_instance,
 )
 from ._weight_normalization import WeightNormalized as WeightNormalized

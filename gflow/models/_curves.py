@@ -2,10 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -31,13 +30,13 @@ class Curve:
 
     - `x`, `y`: (N, 1) and (N,).
     - `truth`: μ, if it is known.
-    - `outlying`: which data were spoilt on purpose, (N,).
+    - `outlying`: which data were spoiled on purpose, (N,).
     """
 
     x: Float[np.ndarray, "n 1"]
     y: Float[np.ndarray, " n"]
     truth: Function | None
-    outlying: Any
+    outlying: Bool[np.ndarray, " n"]
 
 
 def curve_okuno(

@@ -85,7 +85,7 @@ class DeepLinear(eqx.Module):
     def init_orthogonal(self, *, key: Any, gain: float = 1.0) -> Factors:
         """Each factor gain times a uniformly random (semi-)orthogonal matrix."""
         return self._packed(
-            gain * _semi_orthogonal(k, shape)
+            gain * semi_orthogonal(k, shape)
             for k, shape in zip(self._keys(key), self.shapes, strict=True)
         )
 
@@ -243,7 +243,7 @@ def mode_strength(
     **Arguments:** times `t`, the target's singular value s > 0 and a(0) > 0, which
     broadcast.
 
-    **References:** Saxe, McClelland, Ganguli 2014 (arXiv 1312.6120), equation 6.
+    **References:** Saxe, McClelland, Ganguli 2014 (arXiv 1312.6120).
 
     ```python
     >>> import jax.numpy as jnp
@@ -267,6 +267,7 @@ def _product(stacked: Float[Array, "l n n"]) -> Float[Array, "n n"]:
     return stacked[0]
 
 
-def _semi_orthogonal(key: Any, shape: tuple[int, int]) -> Array:
+def semi_orthogonal(key: Any, shape: tuple[int, int]) -> Array:
+    """A uniformly random matrix with orthonormal rows, or columns if they are fewer."""
     square = jax.random.orthogonal(key, max(shape), dtype=float)
     return square[: shape[0], : shape[1]]

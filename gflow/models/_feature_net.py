@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ._deep_linear import semi_orthogonal
+
 Activation = Literal["linear", "relu", "leaky_relu", "tanh", "gelu", "selu", "sine"]
 Scheme = Literal["normal", "uniform", "kaiming", "orthogonal"]
 
@@ -115,7 +117,21 @@ class FeatureNet(eqx.Module):
 
 
 def gram_matrix(embedding: Float[Array, "k m"]) -> Float[Array, "k k"]:
-    """Gram matrix of embeddings, one a row, scaled to trace 1."""
+    """Gram matrix of embeddings, one a row, scaled to trace 1.
+
+    **Arguments:** `embedding`: (k, m), not zero.
+
+    **Returns:** (k, k).
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from gflow.models import gram_matrix
+    >>> print(gram_matrix(jnp.array([[3.0, 4.0], [5.0, 0.0]])))
+    [[0.5 0.3]
+     [0.3 0.5]]
+
+    ```
+    """
     gram = embedding @ embedding.T
     return gram / jnp.trace(gram)
 
@@ -123,8 +139,7 @@ def gram_matrix(embedding: Float[Array, "k m"]) -> Float[Array, "k k"]:
 def _weights(scheme: Scheme, key: Any, shape: tuple[int, int]) -> Array:
     fan_in = shape[1]
     if scheme == "orthogonal":
-        square = jax.random.orthogonal(key, max(shape), dtype=float)
-        return square[: shape[0], : shape[1]]
+        return semi_orthogonal(key, shape)
     if scheme == "uniform":
         bound = (3 / fan_in) ** 0.5
         return jax.random.uniform(key, shape, float, -bound, bound)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Labelled images, split into training and test data.
+    """Labeled images, split into training and test data.
 
     - `x`: (N, height, width, channels), from 0 to 1; `y`: (N,), the classes from 0.
     - `x_test`, `y_test`: the same, held out.

@@ -2,7 +2,7 @@
 
 from ._compare import Comparison as Comparison, compare as compare
 from ._iterate import iterate as iterate
-from ._lbfgs import LBFGS as LBFGS, lbfgs as lbfgs
+from ._lbfgs import lbfgs as lbfgs
 from ._minibatch import Minibatch as Minibatch
 from ._search import Search as Search, search as search
 from ._stepper import (
