@@ -1,6 +1,6 @@
 """Linear over-parameterization: a layer as a product of several while it is trained.
 
-D `depth` · c `width` · h hidden features · s_i singular values.
+D `depth` · c `width` · h hidden features.
 """
 
 import itertools
@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
+from ._chain_weights import filled_balanced, filled_kaiming
 from ._linear_chain import ExpandedConv, ExpandedLinear, LinearChain, structure_of
 
 _Model = TypeVar("_Model")
@@ -179,7 +180,6 @@ def _chain(
         raise ValueError(
             f"width {width:g} leaves no hidden feature to {layer.weight.shape[0]}"
         )
-    keys = list(jax.random.split(key, depth))
     if is_conv:
         if hidden % layer.groups:
             raise ValueError(f"{hidden} hidden features in {layer.groups} groups")
@@ -187,21 +187,11 @@ def _chain(
         kind = ExpandedConv
     else:
         factors, kind = _linear_factors(layer, hidden, depth), ExpandedLinear
-    if init == "balanced":
-        if is_conv and (kernel_sizes is not None or layer.groups > 1):
-            raise ValueError("balanced factors need default kernels and one group")
-        weights = _balanced(layer.weight, hidden, depth)
-        biases = [None] * (depth - 1) + [layer.bias]
-    else:
-        gains = [1.0] * (depth - 1) + [math.sqrt(2.0)]
-        shapes = [factor.weight.shape for factor in factors]
-        weights = [
-            _kaiming(shape, gain, layer.weight.dtype, k)
-            for shape, gain, k in zip(shapes, gains, keys, strict=True)
-        ]
-        biases = [None] * depth
-    filled = tuple(map(_filled, factors, weights, biases))
-    return kind(filled, structure_of(layer))
+    if init == "kaiming":
+        return kind(filled_kaiming(factors, key), structure_of(layer))
+    if is_conv and (kernel_sizes is not None or layer.groups > 1):
+        raise ValueError("balanced factors need default kernels and one group")
+    return kind(filled_balanced(factors, layer, hidden), structure_of(layer))
 
 
 def _linear_factors(layer: eqx.nn.Linear, hidden: int, depth: int) -> list[Any]:
@@ -258,40 +248,3 @@ def _kernels(
             f"{tuple(layer.kernel_size)}; choose layers by `where`"
         )
     return kernels
-
-
-def _kaiming(shape: tuple[int, ...], gain: float, dtype: Any, key: Any) -> Array:
-    fan_in = math.prod(shape[1:])
-    return gain / math.sqrt(max(fan_in, 1)) * jax.random.normal(key, shape, dtype)
-
-
-def _balanced(weight: Array, hidden: int, depth: int) -> list[Array]:
-    """Factors S^(1/D) Vᵀ, S^(1/D), …, U S^(1/D), padded with zeros to `hidden`."""
-    if depth == 1:
-        return [weight]
-    matrix = weight.reshape(weight.shape[0], -1)
-    rank = min(matrix.shape)
-    if hidden < rank:
-        raise ValueError(
-            f"{hidden} hidden features cannot hold a weight of rank {rank}"
-        )
-    u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
-    root = s ** (1 / depth)
-    pad = hidden - rank
-    first = jnp.pad(root[:, None] * vt, ((0, pad), (0, 0)))
-    inner = jnp.diag(jnp.pad(root, (0, pad)))
-    last = jnp.pad(u * root, ((0, 0), (0, pad)))
-    ones = (1,) * (weight.ndim - 2)
-    return [
-        first.reshape(hidden, *weight.shape[1:]),
-        *[inner.reshape(hidden, hidden, *ones)] * (depth - 2),
-        last.reshape(len(last), hidden, *ones),
-    ]
-
-
-def _filled(shape: Any, weight: Array, bias: Array | None) -> Any:
-    """The layer of that shape with these numbers; no bias is one of zeros."""
-    if shape.bias is None:
-        return eqx.tree_at(lambda x: x.weight, shape, weight)
-    bias = jnp.zeros(shape.bias.shape, shape.bias.dtype) if bias is None else bias
-    return eqx.tree_at(lambda x: (x.weight, x.bias), shape, (weight, bias))
