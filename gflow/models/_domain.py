@@ -87,8 +87,8 @@ class Box(Domain):
     ```python
     >>> from gflow.models import Box
     >>> x, weights = Box([0.0, 0.0], [1.0, 2.0]).rule(1000)
-    >>> print(f"{float(weights @ (x[:, 0] * x[:, 1])):.3f}")  # ½ · 2
-    0.999
+    >>> print(f"{float(weights @ (x[:, 0] * x[:, 1])):.2f}")  # ½ · 2
+    1.00
 
     ```
     """
