@@ -201,3 +201,12 @@ def test_misuse_is_told_before_the_run(
     }
     with pytest.raises(error, match=words):
         gf.simulate(flow=gf.GradientFlow(), **call)
+
+
+def test_large_gradients_of_single_precision_begin() -> None:
+    """∇L = 1e10: ‖∇L‖² is finite in float32, its square is not. w = e^(-λt)."""
+    problem = gf.Objective(lambda w: 0.5e10 * w**2)
+    w0, flow = jnp.array(1.0, jnp.float32), gf.GradientFlow()
+    solver = diffrax.Tsit5()
+    run = gf.simulate(problem, flow, w0, 1e-11, rtol=1e-4, atol=1e-6, solver=solver)
+    np.testing.assert_allclose(run.w1, np.exp(-0.1), rtol=1e-4)
