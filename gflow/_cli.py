@@ -151,6 +151,7 @@ def _run(options: argparse.Namespace) -> int:
         codes[name], interrupted = _run_one(name, home / name, options)
         if interrupted:
             break
+        _forget_programs()
     print()
     words = {HOLDS: "all claims hold", FAILS: "a claim fails", STOPPED: "stopped short"}
     _print_table([(n, words[code], str(home / n)) for n, code in codes.items()])
@@ -197,6 +198,13 @@ def _report(options: argparse.Namespace) -> int:
     with _refusing():
         manifest = report(options.directory)
     return _conclude(options.directory, manifest)
+
+
+def _forget_programs() -> None:
+    # A study's compiled programs take gigabytes, and the next one has its own.
+    import jax
+
+    jax.clear_caches()
 
 
 def _enable_x64() -> None:
