@@ -112,7 +112,7 @@ def _dataset(settings: Settings, cells: list[Cell], shape: tuple[int, ...]) -> A
 
 
 def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     figure, (left, middle, right) = panels(3, columns=3)
     x = dataset.digits_width.values * (64 + 1) / dataset.attrs["digits_samples"]
@@ -130,8 +130,7 @@ def _draw(dataset: Any) -> Any:
         right.plot(x, flips, "x--", color=color)
     for ax in (left, middle, right):
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
-        ax.set_xticks(x, [f"{value:.2g}" for value in x])
-        ax.set_xticks([], minor=True)
+        label_ticks(ax, x, ".2g")
     left.set(title="Are random labels learnt by heart?", ylabel="share of labelings")
     left.legend()
     middle.set(title="How long does it take?", yscale="log")
