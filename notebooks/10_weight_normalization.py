@@ -205,7 +205,7 @@ with gf.plots.style():
 figure
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - The rate ratio replaces the initial scale: at κ = 10 the sparse vector is found from
 #   starts at which plain flow misses it by several percent or more.

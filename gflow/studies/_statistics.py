@@ -1,7 +1,7 @@
 """Means, shares and powers, with what is known of them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,7 @@ def wilson(successes: Any, num: int) -> tuple[Any, Any]:
     return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
 
 
-def order(
-    x: Float[np.ndarray, " n"] | Sequence[float],
-    y: Float[np.ndarray, " n"] | Sequence[float],
-) -> float:
+def order(x: Any, y: Any) -> float:
     """The exponent p of y ~ x^p, by least squares on the logarithms.
 
     NaN of fewer than two points.

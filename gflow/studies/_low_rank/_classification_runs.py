@@ -49,8 +49,7 @@ class Task:
     @property
     def etas(self) -> tuple[float, ...]:
         """The step sizes to choose from."""
-        settings = self.settings
-        return {"sgd": settings.sgd_etas, "adam": settings.adam_etas}[self.optimizer]
+        return self.settings.etas(self.optimizer)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,9 @@ import optax
 from ...steppers import from_optax, gradient_descent, iterate, lbfgs, search
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import mean_interval
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import Instance, flow, instance, mean_interval, until_fitted
+from ._runs import Instance, flow, instance, until_fitted
 from ._settings import Settings
 
 _SOURCE = "Huh et al. 2021, figure of optimizers: effective rank at convergence"

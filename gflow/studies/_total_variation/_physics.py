@@ -236,7 +236,7 @@ def _draw(dataset: Any) -> Any:
     left.legend()
     for name, color in zip(dataset.pde.values, COLORS[2:], strict=False):
         net, truth = (
-            dataset[f"physics_plane{kind}"].sel(pde=name).values.reshape(_SIDE.size, -1)[-1]
+            dataset[f"physics_plane{kind}"].sel(pde=name).values[-_SIDE.size :]
             for kind in ("", "_truth")
         )
         right.plot(_SIDE, truth, color=color, label=f"{name}, closed form")

@@ -216,8 +216,8 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
             "scores",
             "One less the correlation of predictions and target on |x| ≤ 0.4, in each "
             "setting of the paper, by SGD (circles) and by the flow to the same time "
-            f"(crosses): the mark is the mean over {settings.num_seeds} seeds, the dots "
-            "are the seeds. The lower, the better.",
+            f"(crosses): marks are means over {settings.num_seeds} seeds, dots the "
+            "seeds. The lower, the better.",
             draw_scores,
         ),
         Figure(

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...models import l1_minimizer
 from .._study import Figure, ReportProgress, StudyResult
-from ._map_cell import Cell, Place, instance, run_cell
+from ._map_cell import Cell, Place, instance, nearest, run_cell
 from ._map_claims import map_claims
 from ._map_figures import draw_descent, draw_error, draw_helps, draw_share, draw_time
 from ._runs import method_name, relative
@@ -40,11 +40,6 @@ def maps(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
         figures=_figures(settings),
         evidence=_evidence(cells),
     )
-
-
-def nearest(values: tuple[float, ...], wanted: float) -> float:
-    """The value nearest to the one wanted, on a logarithmic scale."""
-    return min(values, key=lambda value: abs(math.log(value / wanted)))
 
 
 def _with_descent(place: Place, settings: Settings) -> bool:
@@ -161,9 +156,7 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
     )
 
 
-def _error_figures(
-    settings: Settings, sparsity: int, at: str
-) -> tuple[Figure, Figure]:
+def _error_figures(settings: Settings, sparsity: int, at: str) -> tuple[Figure, Figure]:
     law = "kappa = 2 log(r/r0)/(r^2 - r0^2), r the norm of the true vector's weights"
     return (
         Figure(
