@@ -14,6 +14,8 @@ from ._classification_settings import ClassificationSettings
 
 _HUH = "Huh et al. 2021 (arXiv 2103.10427), section 6"
 
+_MEASURED = ("accuracy", "rank", "rank_start", "seconds_per_step", "num_parameters")
+
 # Of one task: (depth, step size) -> accuracies of the trials; depth -> pairs.
 _Trials = dict[tuple[int, float], list[float]]
 _Pairs = dict[int, list[Trained]]
@@ -246,11 +248,7 @@ def _dataset(
     chosen = [[eta[d] for d in depths] for _, eta, _ in cells.values()]
     return xarray.Dataset(
         {
-            "expansion_accuracy": of_pairs("accuracy"),
-            "expansion_rank": of_pairs("rank"),
-            "expansion_rank_start": of_pairs("rank_start"),
-            "expansion_seconds_per_step": of_pairs("seconds"),
-            "expansion_num_parameters": of_pairs("num_parameters"),
+            **{f"expansion_{name}": of_pairs(name) for name in _MEASURED},
             "expansion_eta": (axes, gathered(chosen)),
             "expansion_validation": (
                 (*axes, "expansion_trial_eta", "expansion_trial"),
