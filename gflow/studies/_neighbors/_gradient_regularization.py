@@ -1,4 +1,8 @@
-"""Part 1: implicit gradient regularization."""
+"""Part 1: implicit gradient regularization.
+
+Gradient descent of step η follows the flow of its modified equation: to order 0 that of
+L, to order 1 that of L + (η/4)‖∇L‖², and the flow of order r it leaves as η^(r+1).
+"""
 
 from typing import Any
 
