@@ -60,7 +60,7 @@ def panels(num: int = 1, *, columns: int = 2, **kwargs: Any) -> tuple[Figure, An
     return figure, axes[:num]
 
 
-def label_ticks(ax: Axes, ticks: Iterable[float], form: str = "g") -> None:
+def label_ticks(ax: Axes, ticks: Iterable[Any], form: str = "g") -> None:
     """Ticks of the horizontal axis at these numbers, and nowhere else.
 
     On a logarithmic axis of less than a decade matplotlib's own are none or too many.
