@@ -64,6 +64,11 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
+def take(a: Params, k: int) -> Params:
+    """Entry k of the leading axis of each leaf: of what was saved, one point."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[k]), a)
+
+
 def scaled(prefix: Any, a: Params) -> Params:
     """Each leaf times the number that a tree prefix has for it, of the leaf's type."""
 

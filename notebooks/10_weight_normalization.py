@@ -134,24 +134,25 @@ with gf.plots.style():
     figure, axes = gf.plots.panels(study.depth.size, columns=3, sharey=True)
     for ax, depth in zip(axes, study.depth.values, strict=True):
         table = ratio.sel(depth=depth).transpose("map_method", "map_alpha").values
-        image = ax.imshow(
-            table, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-3, vmax=3
+        gf.plots.plot_heat_map(
+            table,
+            ax,
+            rows=[f"{k:g}" for k in kappas],
+            columns=[f"{a:g}" for a in alphas],
+            texts=[[f"{value:.1f}" for value in row] for row in table],
+            cmap="RdBu_r",
+            vmin=-3,
+            vmax=3,
         )
-        for (row, column), value in np.ndenumerate(table):
-            text = f"{value:.1f}" if np.isfinite(value) else "-"
-            color = "white" if abs(value) > 2 else "black"
-            ax.text(column, row, text, ha="center", va="center", size=9, color=color)
-        r0 = np.sqrt(40) * alphas ** (2 / depth)
+        r0 = np.sqrt(study.attrs["num_features"]) * alphas ** (2 / depth)
         r = float(radius.sel(depth=depth))
         law = np.interp(np.log(kappa_neutral(r0, r)), np.log(kappas), ticks[1])
         ax.plot(ticks[0], law, color="black", label="law")
         equal = np.interp(np.log(r), np.log(r0), ticks[0])
         ax.axvline(equal, color="black", linestyle=":", label="r0 = r")
-        ax.set_xticks(ticks[0], [f"{a:g}" for a in alphas])
-        ax.set_yticks(ticks[1], [f"{k:g}" for k in kappas])
         ax.set(title=f"depth {depth}", xlabel="initial scale α")
-        ax.grid(visible=False)
     axes[0].set_ylabel("rate ratio κ")
+    image = axes[0].images[0]
     figure.colorbar(image, ax=list(axes), label="log10 of error / plain error")
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
@@ -205,7 +206,7 @@ with gf.plots.style():
 figure
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - The rate ratio replaces the initial scale: at κ = 10 the sparse vector is found from
 #   starts at which plain flow misses it by several percent or more.

@@ -167,7 +167,7 @@ with gf.plots.style():
         display(part._draw(dataset))
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - The flow of a ReLU net can be followed through hundreds of kinks to the tolerance
 #   asked for, and each neuron keeps its invariant along the way.

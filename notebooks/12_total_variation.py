@@ -199,7 +199,7 @@ with gf.plots.style():
 figure
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - A penalty on the function's derivatives smooths the network; one on its weights, at
 #   the published strengths, does next to nothing.

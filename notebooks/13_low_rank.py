@@ -150,7 +150,7 @@ with gf.plots.style():
 figure
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - Products of random matrices have low effective rank, and lower the more factors
 #   there are; the published numbers are met.

@@ -120,7 +120,7 @@ for title, part in drawn:
         display(part._draw(data))
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - Gradient descent is a flow of its own, and each further order of it that is kept
 #   wins a factor of the step size.

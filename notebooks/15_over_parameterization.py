@@ -148,7 +148,7 @@ with gf.plots.style():
 figure
 
 # %% [markdown]
-# ## What was learnt
+# ## What was learned
 #
 # - A layer can be trained as a product and multiplied out afterwards, exactly: same
 #   outputs, same number of parameters.

@@ -92,8 +92,8 @@ def tangent_kernel_drift(run: Trajectory) -> Float[np.ndarray, " k"]:
     ws = eqx.filter(run.ws, eqx.is_inexact_array_like)
     moved: list[float] = []
     for k in range(len(run.ts)):
-        params = jax.tree.map(lambda leaf, k=k: jnp.asarray(leaf[k]), ws)
-        moved.append(float(jnp.linalg.norm(_kernel(problem, params, static) - first)))
+        kernel = _kernel(problem, trees.take(ws, k), static)
+        moved.append(float(jnp.linalg.norm(kernel - first)))
     return np.array(moved) / float(size)
 
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from ..diagnostics import Lojasiewicz
 from ..trajectory import Trajectory
+from ._style import label_ticks
 
 
 def plot_convergence(
@@ -66,8 +67,6 @@ def plot_comparison(
         known = ax.get_legend_handles_labels()[1]
         ax.plot(eta, guide, ":", color="gray", label=None if name in known else name)
     ax.set(xscale="log", yscale="log", xlabel="step size η", ylabel="gap to the flow")
-    # Less than a decade has no round tick, or too many: the step sizes are the ticks.
-    ax.set_xticks(eta, [f"{x:g}" for x in eta])
-    ax.set_xticks([], minor=True)
+    label_ticks(ax, eta)
     ax.legend()
     return ax

@@ -1,11 +1,12 @@
 """One look for all figures."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (2008): told apart with any color vision and, in this order,
@@ -57,3 +58,13 @@ def panels(num: int = 1, *, columns: int = 2, **kwargs: Any) -> tuple[Figure, An
     for spare in axes[num:]:
         spare.remove()
     return figure, axes[:num]
+
+
+def label_ticks(ax: Axes, ticks: Iterable[Any], form: str = "g") -> None:
+    """Ticks of the horizontal axis at these numbers, and nowhere else.
+
+    On a logarithmic axis of less than a decade matplotlib's own are none or too many.
+    """
+    ticks = list(ticks)
+    ax.set_xticks(ticks, [f"{tick:{form}}" for tick in ticks])
+    ax.set_xticks([], minor=True)

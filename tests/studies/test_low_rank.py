@@ -8,7 +8,7 @@ from gflow.studies._low_rank import study
 from gflow.studies._low_rank._embeddings import embeddings
 from gflow.studies._low_rank._initialization import products
 from gflow.studies._low_rank._modes import time_to
-from gflow.studies._low_rank._runs import instance, mean_interval
+from gflow.studies._low_rank._runs import instance
 from gflow.studies._low_rank._settings import SMOKE, Settings
 
 
@@ -86,12 +86,3 @@ def test_instances_differ_by_seed_only():
     np.testing.assert_array_equal(first.data.X, again.data.X)
     assert not np.allclose(first.data.X, other.data.X)
     assert first.w0.shape == (2, 32, 32)
-
-
-def test_mean_interval_leaves_failed_runs_out():
-    """Two standard errors about the mean of what is finite; nan if nothing is."""
-    # Of 1 and 3: mean 2, standard deviation sqrt(2), standard error 1.
-    mean, (low, high) = mean_interval([1.0, np.nan, 3.0])
-    assert (mean, low, high) == (2.0, 0.0, 4.0)
-    mean, _ = mean_interval([np.nan])
-    assert np.isnan(mean)

@@ -5,7 +5,6 @@ import pytest
 
 from gflow.studies import with_settings
 from gflow.studies._low_rank._classification import classification
-from gflow.studies._low_rank._paired import paired
 from gflow.studies._low_rank._settings import FULL, SMOKE
 
 
@@ -29,16 +28,6 @@ def test_full_covers_smoke():
     assert set(SMOKE.image_sets) < set(FULL.image_sets)
     assert set(SMOKE.nets) < set(FULL.nets)
     assert FULL.paired_seeds > SMOKE.paired_seeds
-
-
-def test_interval_of_a_mean():
-    """1, 2, 3: mean 2, standard error 1/sqrt(3); t(0.975) of 2 degrees is 4.302653."""
-    found = paired(np.array([1.0, 2.0, 3.0]))
-    half = 4.302653 / np.sqrt(3)
-    np.testing.assert_allclose(
-        [found.mean, found.low, found.high], [2, 2 - half, 2 + half], rtol=1e-6
-    )
-    assert paired(np.array([1.0, np.nan])).interval is None
 
 
 def test_a_small_comparison():

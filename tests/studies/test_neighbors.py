@@ -8,7 +8,6 @@ from gflow.studies._neighbors import study
 from gflow.studies._neighbors._averaging import averaging
 from gflow.studies._neighbors._leaky_relu import max_margin
 from gflow.studies._neighbors._settings import SMOKE
-from gflow.studies._neighbors._shared import order
 from gflow.studies._neighbors._sharp_limits import selected
 from gflow.studies._neighbors._weight_decay import weight_decay
 
@@ -60,12 +59,6 @@ def test_max_margin_weights_have_margins_one() -> None:
     f = np.where(z > 0, z, 0.3 * z) @ a
     np.testing.assert_allclose(y * f, 1.0, rtol=1e-12)
     assert np.linalg.matrix_rank(w) == 2
-
-
-def test_order_is_the_exponent() -> None:
-    """Of 3 x^2.5."""
-    x = np.array([0.1, 0.2, 0.7])
-    np.testing.assert_allclose(order(x, 3 * x**2.5), 2.5, rtol=1e-12)
 
 
 def test_weight_decay_part_holds() -> None:

@@ -7,9 +7,9 @@ import xarray
 from gflow.models import two_layer_instance
 from gflow.studies import with_settings
 from gflow.studies._two_rates import study
-from gflow.studies._two_rates._runs import bootstrap, run_cell
+from gflow.studies._two_rates._runs import run_cell
 from gflow.studies._two_rates._settings import SMOKE, Settings
-from gflow.studies._two_rates._thresholds import thresholds, wilson
+from gflow.studies._two_rates._thresholds import thresholds
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,3 @@ def test_thresholds_by_hand() -> None:
     # Changes at the first widths that converge are 0.2 and 0.1; 10 % is met at 4.
     np.testing.assert_allclose(found.drift[0], 0.15)
     np.testing.assert_allclose(found.lazy_factor[0], 2.0)
-
-
-def test_intervals() -> None:
-    """Wilson's of 0 and 5 of 10 from its formula; the bootstrap of a mean."""
-    # p = ½: center ½, half-width z/(1 + z²/n) √(1/4n + z²/4n²) = 0.2634 at n = 10.
-    low, high = wilson(5, 10)
-    np.testing.assert_allclose([low, high], [0.2366, 0.7634], atol=1e-4)
-    # p = 0: from 0 to z²/(n + z²).
-    low, high = wilson(0, 10)
-    np.testing.assert_allclose([low, high], [0, 3.8415 / 13.8415], atol=1e-4)
-    values = np.random.default_rng(0).standard_normal(400)
-    mean, (low, high) = bootstrap(values, np.mean, 2000, seed=1)
-    assert mean == np.mean(values)
-    # ± 1.96/√400 about the mean.
-    np.testing.assert_allclose([low - mean, high - mean], [-0.098, 0.098], atol=0.012)

@@ -6,18 +6,15 @@ from typing import Any
 import numpy as np
 
 from .._claim import Claim
+from .._statistics import Paired, paired
 from .._study import Figure, ReportProgress, StudyResult
 from ._classification_figures import draw_gain, draw_rank, draw_step_sizes
 from ._classification_runs import Task, Trained, load_images, train, validate
 from ._classification_settings import ClassificationSettings
-from ._paired import Paired, paired
 
 _HUH = "Huh et al. 2021 (arXiv 2103.10427), section 6"
 
-_START_NOTE = (
-    "The interval holds 0: seeds of narrow nets differ more than depths do; with more "
-    "pairs or a larger depth it is to be seen."
-)
+_MEASURED = ("accuracy", "rank", "rank_start", "seconds_per_step", "num_parameters")
 
 # Of one task: (depth, step size) -> accuracies of the trials; depth -> pairs.
 _Trials = dict[tuple[int, float], list[float]]
@@ -158,7 +155,7 @@ def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
             measured=start.mean,
             interval=start.interval,
             kind="at_most",
-            note=_START_NOTE if start.high > 0 else "",
+            note="" if start.high <= 0 else _start_note(start),
         ),
         Claim(
             "expansion-rank-end",
@@ -172,6 +169,15 @@ def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
             note=_rank_note(cells, depth) if end.high > 0 else "",
         ),
     ]
+
+
+def _start_note(start: Paired) -> str:
+    if start.low > 0:
+        return "These nets start from embeddings of higher rank."
+    return (
+        "The interval holds 0: seeds of narrow nets differ more than depths do; with "
+        "more pairs or a larger depth it is to be seen."
+    )
 
 
 def _rank_note(cells: dict[tuple[str, str, str], _Cell], depth: int) -> str:
@@ -222,11 +228,11 @@ def _dataset(
 
     depths = (1, *settings.expansion_depths)
     axes = ("expansion_set", "expansion_net", "expansion_optimizer", "expansion_depth")
-    shape = (len(settings.image_sets), len(settings.nets), len(settings.optimizers))
+    labels = (settings.image_sets, settings.nets, settings.optimizers, depths)
 
     def gathered(values: list[Any]) -> np.ndarray:
         array = np.array(values)
-        return array.reshape(*shape, *array.shape[1:])
+        return array.reshape(*map(len, labels[:3]), *array.shape[1:])
 
     def of_pairs(name: str) -> Any:
         rows = [
@@ -235,35 +241,25 @@ def _dataset(
         ]
         return ((*axes, "expansion_seed"), gathered(rows))
 
-    etas = [
-        {"sgd": settings.sgd_etas, "adam": settings.adam_etas}[o]
-        for o in settings.optimizers
-    ]
     validation = [
-        [[trials[d, eta] for eta in etas[place % shape[2]]] for d in depths]
-        for place, (trials, _, _) in enumerate(cells.values())
+        [[trials[d, eta] for eta in settings.etas(optimizer)] for d in depths]
+        for (_, _, optimizer), (trials, _, _) in cells.items()
     ]
     chosen = [[eta[d] for d in depths] for _, eta, _ in cells.values()]
     return xarray.Dataset(
         {
-            "expansion_accuracy": of_pairs("accuracy"),
-            "expansion_rank": of_pairs("rank"),
-            "expansion_rank_start": of_pairs("rank_start"),
-            "expansion_seconds_per_step": of_pairs("seconds"),
-            "expansion_num_parameters": of_pairs("num_parameters"),
+            **{f"expansion_{name}": of_pairs(name) for name in _MEASURED},
             "expansion_eta": (axes, gathered(chosen)),
             "expansion_validation": (
                 (*axes, "expansion_trial_eta", "expansion_trial"),
                 gathered(validation),
             ),
-            "expansion_etas": (("expansion_optimizer", "expansion_trial_eta"), etas),
+            "expansion_etas": (
+                ("expansion_optimizer", "expansion_trial_eta"),
+                [settings.etas(optimizer) for optimizer in settings.optimizers],
+            ),
         },
-        coords={
-            "expansion_set": list(settings.image_sets),
-            "expansion_net": list(settings.nets),
-            "expansion_optimizer": list(settings.optimizers),
-            "expansion_depth": list(depths),
-        },
+        coords={axis: list(label) for axis, label in zip(axes, labels, strict=True)},
     )
 
 

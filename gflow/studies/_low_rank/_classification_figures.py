@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ._paired import paired
+from .._statistics import paired
 
 
 def draw_gain(dataset: Any) -> Any:
     """Gain in test accuracy over the number of factors, a panel for each net."""
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     nets = dataset.expansion_net.values
     figure, axes = panels(len(nets), columns=2, sharey=True)
@@ -41,10 +41,8 @@ def draw_gain(dataset: Any) -> Any:
                 capsize=2,
                 label=f"{name}, {method}" if ax is axes[0] else None,
             )
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(deep, [str(depth) for depth in deep])
-        ax.minorticks_off()
-        ax.set(xlabel="factors a layer", title=f"Does it help the {net}?")
+        ax.set(xscale="log", xlabel="factors a layer", title=f"Does it help the {net}?")
+        label_ticks(ax, deep)
     axes[0].set_ylabel("gain in test accuracy [points]")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
@@ -83,7 +81,7 @@ def draw_step_sizes(dataset: Any) -> Any:
 
 def draw_rank(dataset: Any) -> Any:
     """Effective rank at the start and the end, and what a step costs."""
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     figure, (left, right) = panels(2)
     method = dataset.expansion_optimizer.values[0]
@@ -107,10 +105,8 @@ def draw_rank(dataset: Any) -> Any:
         seconds = case.expansion_seconds_per_step.median("expansion_seed")
         right.plot(depths, seconds / seconds[0], **look)
     for ax in (left, right):
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(depths, [str(depth) for depth in depths])
-        ax.minorticks_off()
-        ax.set_xlabel("factors a layer")
+        ax.set(xscale="log", xlabel="factors a layer")
+        label_ticks(ax, depths)
     left.set(title="Is the embedding's rank lower?", ylabel="effective rank [nats]")
     right.set(title="What does a step cost?", ylabel="time / time of the plain net")
     figure.legend(loc="outside lower center", ncols=3)

@@ -49,8 +49,7 @@ class Task:
     @property
     def etas(self) -> tuple[float, ...]:
         """The step sizes to choose from."""
-        settings = self.settings
-        return {"sgd": settings.sgd_etas, "adam": settings.adam_etas}[self.optimizer]
+        return self.settings.etas(self.optimizer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Trained:
     """What a trained net is like.
 
     Accuracies are shares; `rank_start` and `rank` effective ranks of the embedding of
-    the test images; `seconds` a step, compilation left out; `gap` the largest
+    the test images; `seconds_per_step` leaves compilation out; `gap` is the largest
     difference that `collapse` makes to a logit, over the largest logit, in float64;
     `surplus` how many parameters the collapsed net has more than the original.
     """
@@ -67,7 +66,7 @@ class Trained:
     accuracy: float
     rank_start: float
     rank: float
-    seconds: float
+    seconds_per_step: float
     gap: float
     surplus: int
     num_parameters: int
@@ -114,7 +113,7 @@ def train(task: Task, depth: int, eta: float, pair: int) -> Trained:
         accuracy=_score(run, x, y),
         rank_start=float(embedding_rank(start, jnp.asarray(x))),
         rank=float(embedding_rank(end, jnp.asarray(x))),
-        seconds=seconds / task.settings.train_steps,
+        seconds_per_step=seconds / task.settings.train_steps,
         gap=float(_collapse_gap(run.w1, jnp.asarray(x[:100]))),
         surplus=_count(end) - _count(_plain(task, seed)),
         num_parameters=_count(run.w1),

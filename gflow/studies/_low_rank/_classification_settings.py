@@ -63,6 +63,10 @@ class ClassificationSettings(Config):
     )
     flow_rtol: float = option(1e-6, help="relative tolerance of the flows", above=0)
 
+    def etas(self, optimizer: str) -> tuple[float, ...]:
+        """The step sizes of a method of training to choose from."""
+        return {"sgd": self.sgd_etas, "adam": self.adam_etas}[optimizer]
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.sgd_etas) != len(self.adam_etas):

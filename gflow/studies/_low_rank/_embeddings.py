@@ -95,12 +95,10 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     )
     claims: list[Claim] = []
     if independent.size:
-        claims.append(
-            _falls("embedding-depth", "with independent entries", independent)
-        )
+        claims.append(_falls("", "with independent entries", independent))
     if orthogonal.size:
         claims.append(
-            _falls("embedding-depth-orthogonal", "of orthogonal matrices", orthogonal)
+            _falls("-orthogonal", "of orthogonal matrices", orthogonal, _NOTE)
         )
     if orthogonal.size and "linear" in settings.activations:
         still = {"embedding_scheme": "orthogonal", "embedding_activation": "linear"}
@@ -122,13 +120,13 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def _falls(name: str, which: str, change: Any) -> Claim:
+def _falls(suffix: str, which: str, change: Any, note: str = "") -> Claim:
     """That the largest change over activations and widths is a fall."""
     where = change.where(change == change.max(), drop=True)
     worst = ", ".join(str(where[axis].values[0]) for axis in _AXES[:3])
     holds = float(change.max()) <= 0
     return Claim(
-        name,
+        f"embedding-depth{suffix}",
         f"The rank of the Gram matrix falls from the shallowest to the deepest net "
         f"{which}, for every activation and width: largest change, with two standard "
         f"errors ({worst}).",
@@ -136,11 +134,11 @@ def _falls(name: str, which: str, change: Any) -> Claim:
         expected=0.0,
         measured=float(change.max()),
         kind="at_most",
-        note="" if holds else _ORTHOGONAL_NOTE,
+        note="" if holds else note,
     )
 
 
-_ORTHOGONAL_NOTE = (
+_NOTE = (
     "Depth as such does not lower the rank: products of orthogonal matrices are "
     "orthogonal, and activations that are odd and nearly linear about zero (linear, "
     "tanh, sine) then keep the angles between embeddings. What lowers it is the spread "
@@ -168,7 +166,7 @@ def _dataset(settings: Settings, cells: Float[np.ndarray, "2 k d"]) -> Any:
 
 
 def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     schemes = dataset["embedding_scheme"].values
     figure, axes = panels(len(schemes), sharey=True)
@@ -184,8 +182,7 @@ def _draw(dataset: Any) -> Any:
             label = str(name).replace("_", " ")
             ax.errorbar(depth, mean, error, fmt="o-", color=color, label=label)
         ax.set(xscale="log", xlabel="depth L", ylabel="effective rank ρ of the Gram")
-        ax.set_xticks(depth, [str(d) for d in depth])
-        ax.set_xticks([], minor=True)
+        label_ticks(ax, depth)
         ax.set_title(f"Does rank fall with depth? ({scheme})")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)

@@ -124,7 +124,7 @@ def _dataset(
 
 
 def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     figure, (left, right) = panels(2)
     bins = np.linspace(0.3, 2.8, 76)
@@ -152,8 +152,7 @@ def _draw(dataset: Any) -> Any:
         right.plot(depth, published, "x", ms=8, color="black", zorder=3)
     right.plot([], [], "x", ms=8, color="black", label="Huh et al.")
     right.set(xscale="log", xlabel="depth L", ylabel="effective rank ρ")
-    right.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
-    right.set_xticks([], minor=True)
+    label_ticks(right, (1, 2, 4, 8, 16, 32))
     right.set_title("How fast does it fall with depth?")
     right.legend()
     return figure

@@ -11,8 +11,9 @@ import optax
 from ...steppers import from_optax, gradient_descent, iterate, lbfgs, search
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import mean_interval
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import Instance, flow, instance, mean_interval, until_fitted
+from ._runs import Instance, flow, instance, until_fitted
 from ._settings import Settings
 
 _SOURCE = "Huh et al. 2021, figure of optimizers: effective rank at convergence"
@@ -31,18 +32,20 @@ _DATA_NOTE = (
     "The paper does not give the data of this figure: samples, target, scales and when "
     "training ended. Samples here are such that gradient methods agree at depth 1."
 )
+_CMA_NOTE = (
+    "Neither is fitted: CMA-ES with variances only, as a full covariance of 8,192 "
+    "parameters has 67 million entries, and the rank depends on the budget of "
+    "evaluations, which the paper does not give."
+)
 _NOTES = {
-    "cma-es": (
-        "Neither is fitted: CMA-ES with variances only, as a full covariance of 8,192 "
-        "parameters has 67 million entries, and the rank depends on the budget of "
-        "evaluations, which the paper does not give."
-    ),
-    "random search": (
+    ("cma-es", 1): _CMA_NOTE,
+    ("cma-es", 8): _CMA_NOTE,
+    ("random search", 8): (
         "The best of random draws is one draw, and at depth 8 the rank of a draw "
         "varies by 0.15: a mean of few instances is known no better than its interval "
         "says."
     ),
-    "gradient descent": (
+    ("gradient descent", 1): (
         "At depth 1 gradient descent ends where the flow and Nesterov do, for the data "
         "determine it: a rank of its own, as in the figure, says that training had not "
         "converged."
@@ -185,7 +188,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
 def _compared(method: str, depth: int, expected: float, values: Any) -> Claim:
     mean, interval = mean_interval(values)
     held = abs(mean - expected) <= _TOLERANCE
-    note = f"{_DATA_NOTE} {_NOTES.get(method, '')}".strip()
+    note = f"{_DATA_NOTE} {_NOTES.get((method, depth), '')}".strip()
     return Claim(
         f"method-{method.replace(' ', '-')}-depth-{depth}",
         f"Effective rank at the end of {method} at depth {depth}, mean over "

@@ -106,17 +106,6 @@ def drift(run: Trajectory) -> float:
     return max((d.relative for d in run.drift.values()), default=0.0)
 
 
-def mean_interval(values: Any) -> tuple[float, tuple[float, float]]:
-    """Mean, and two standard errors either side of it."""
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
-    if len(finite) == 0:
-        return float("nan"), (-np.inf, np.inf)
-    mean = float(np.mean(finite))
-    error = 2 * float(np.std(finite)) / max(len(finite) - 1, 1) ** 0.5
-    return mean, (mean - error, mean + error)
-
-
 def _rank(net: DeepLinear, t: Any, w: Any, problem: Any) -> Any:
     del t, problem
     return rank_effective(net.end_to_end(w))

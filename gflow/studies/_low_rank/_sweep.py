@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from .._claim import Claim
+from .._statistics import mean_interval
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import drift, flow, instance, mean_interval, until_fitted
+from ._runs import drift, flow, instance, until_fitted
 from ._settings import Settings
 
 _SOURCE = "Huh et al. 2021, figure of least squares: effective rank at convergence"

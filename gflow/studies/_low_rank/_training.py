@@ -12,8 +12,9 @@ from ...solvers import BDF
 from ...steppers import Comparison, compare, gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import mean_interval
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import NUM_SAVED, drift, flow, instance, mean_interval
+from ._runs import NUM_SAVED, drift, flow, instance
 from ._settings import Settings
 
 # depth -> rank, test error, as means of three instances.

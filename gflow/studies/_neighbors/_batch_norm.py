@@ -20,12 +20,13 @@ import numpy as np
 from ..._simulate import simulate
 from ...flows import GradientFlow
 from ...models import BatchNormLinear
+from ...problem import Problem
 from ...steppers import gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import order
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
-from ._shared import order
 
 _SOURCE = "Cao, Zou, Li, Gu 2023 (arXiv 2306.11680), theorem 2.2"
 # Below this the margins are equal to the accuracy of the flow.
@@ -42,58 +43,61 @@ def batch_norm(settings: Settings, seed: int, progress: ReportProgress) -> Study
     net = BatchNormLinear(dim)
     problem = net.problem(x, y)
     w0 = net.init(settings.bn_norm, key=jax.random.key(seed))
-    observables = {
-        "margins": lambda t, w, p: p.targets * net.normalized(w, p.inputs),
-        "gamma": lambda t, w, p: w["gamma"],
-    }
     progress("batch normalization: flow")
-    run = simulate(
-        problem,
-        GradientFlow(),
-        w0,
-        settings.bn_t1,
-        rtol=1e-9,
-        atol=1e-12,
-        solver=diffrax.Tsit5(),
-        save=Save.log(num=160, first=1.0),
-        observables=observables,
-        invariants={"norm": lambda w: jnp.sum(w["w"] ** 2)},
-        progress=False,
-    )
+    run = _flow(net, problem, w0, settings.bn_t1)
     progress("batch normalization: gradient descent")
-    descents = [
-        iterate(
-            problem,
-            gradient_descent(eta),
-            w0,
-            round(_DESCENT_T1 / eta),
-            save=Save.log(num=40),
-            observables=observables,
-            progress=False,
-        )
-        for eta in _ETAS
-    ]
+    descents = [_descent(net, problem, w0, eta) for eta in _ETAS]
     off = _uneven(run)
     kappa = _least_rate(y[:, None] * x, x @ np.asarray(run.w1["w"]))
-    claims = _claims(run, off, kappa)
     there = np.exp(np.interp(np.log(_DESCENT_T1), np.log(run.ts[1:]), np.log(off[1:])))
     gaps = np.array([abs(_uneven(steps)[-1] / there - 1) for steps in descents])
     return StudyResult(
-        claims=(*claims, _descent_claim(gaps)),
-        dataset=_dataset(run, off, descents[0]),
-        figures=(
-            Figure(
-                "batch-norm",
-                "Left: normalized margins of each datum along the flow. Right: largest "
-                "distance of a margin from 1, for the flow and for gradient descent "
-                f"(eta = {_ETAS[0]:g}); a power of t is straight here.",
-                _draw,
-            ),
+        claims=(
+            *_margin_claims(off[-1], *_late(run, off), kappa),
+            _norm_claim(run),
+            _descent_claim(gaps),
         ),
+        dataset=_dataset(run, off, descents[0]),
+        figures=(_figure(),),
         evidence={
             "batch normalization, flow": repr(run),
             "batch normalization, descent": repr(descents[0]),
         },
+    )
+
+
+def _observables(net: BatchNormLinear) -> dict[str, Any]:
+    return {
+        "margins": lambda t, w, p: p.targets * net.normalized(w, p.inputs),
+        "gamma": lambda t, w, p: w["gamma"],
+    }
+
+
+def _flow(net: BatchNormLinear, problem: Problem, w0: Any, t1: float) -> Trajectory:
+    return simulate(
+        problem,
+        GradientFlow(),
+        w0,
+        t1,
+        rtol=1e-9,
+        atol=1e-12,
+        solver=diffrax.Tsit5(),
+        save=Save.log(num=160, first=1.0),
+        observables=_observables(net),
+        invariants={"norm": lambda w: jnp.sum(w["w"] ** 2)},
+        progress=False,
+    )
+
+
+def _descent(net: BatchNormLinear, problem: Problem, w0: Any, eta: float) -> Trajectory:
+    return iterate(
+        problem,
+        gradient_descent(eta),
+        w0,
+        round(_DESCENT_T1 / eta),
+        save=Save.log(num=40),
+        observables=_observables(net),
+        progress=False,
     )
 
 
@@ -108,18 +112,25 @@ def _least_rate(rows: np.ndarray, z: np.ndarray) -> float:
     return float(values[1] / (n * np.mean(z**2)))
 
 
-def _claims(run: Trajectory, off: np.ndarray, kappa: float) -> tuple[Claim, ...]:
+def _late(run: Trajectory, off: np.ndarray) -> tuple[float, float]:
+    """Rate in γ, and power of log t, on the second half of the late stretch."""
     gamma = np.asarray(run.observed["gamma"])
     speed = gamma * (1 + gamma / (1 + np.exp(-gamma)))
     passed = np.cumsum(np.diff(gamma) * (speed[1:] + speed[:-1]) / 2)
     late = np.flatnonzero((off[1:] > _FLOOR) & (off[1:] < 1e-2) & (run.ts[1:] > 10))
-    rate = power = np.nan
     # Other settings may leave no stretch on which a rate could be read off.
-    if len(late) > 2:
-        a, b = late[len(late) // 2], late[-1]
-        log_off, log_t = np.log(off[1:]), np.log(run.ts[1:])
-        rate = (log_off[a] - log_off[b]) / (passed[b] - passed[a])
-        power = np.log(log_off[b] / log_off[a]) / np.log(log_t[b] / log_t[a])
+    if len(late) < 3:
+        return float("nan"), float("nan")
+    a, b = late[len(late) // 2], late[-1]
+    log_off, log_t = np.log(off[1:]), np.log(run.ts[1:])
+    rate = (log_off[a] - log_off[b]) / (passed[b] - passed[a])
+    power = np.log(log_off[b] / log_off[a]) / np.log(log_t[b] / log_t[a])
+    return float(rate), float(power)
+
+
+def _margin_claims(
+    end: float, rate: float, power: float, kappa: float
+) -> tuple[Claim, ...]:
     return (
         Claim(
             "bn-uniform",
@@ -127,7 +138,7 @@ def _claims(run: Trajectory, off: np.ndarray, kappa: float) -> tuple[Claim, ...]
             "equal, and so 1: largest distance from 1 at the end.",
             _SOURCE,
             expected=0.0,
-            measured=float(off[-1]),
+            measured=end,
             tolerance=1e-3,
             kind="at_most",
         ),
@@ -136,7 +147,7 @@ def _claims(run: Trajectory, off: np.ndarray, kappa: float) -> tuple[Claim, ...]
             "They do so as exp(-Omega(log^2 t)): the power of log t in the exponent.",
             _SOURCE,
             expected=2.0,
-            measured=float(power),
+            measured=power,
             kind="at_least",
         ),
         Claim(
@@ -147,19 +158,22 @@ def _claims(run: Trajectory, off: np.ndarray, kappa: float) -> tuple[Claim, ...]
             "eigenvalue, leave.",
             "derived: linearized at equal margins",
             expected=kappa,
-            measured=float(rate),
+            measured=rate,
             tolerance=0.03,
             kind="relative",
         ),
-        Claim(
-            "bn-norm",
-            "The flow conserves |w|^2: relative drift.",
-            "derived: the loss does not depend on the length of w",
-            expected=0.0,
-            measured=run.drift["norm"].relative,
-            tolerance=1e-7,
-            kind="at_most",
-        ),
+    )
+
+
+def _norm_claim(run: Trajectory) -> Claim:
+    return Claim(
+        "bn-norm",
+        "The flow conserves |w|^2: relative drift.",
+        "derived: the loss does not depend on the length of w",
+        expected=0.0,
+        measured=run.drift["norm"].relative,
+        tolerance=1e-7,
+        kind="at_most",
     )
 
 
@@ -187,6 +201,16 @@ def _dataset(run: Trajectory, off: Any, steps: Trajectory) -> Any:
             "bn_off_steps": ("bn_step_time", _uneven(steps)[1:]),
         },
         coords={"bn_time": run.ts[1:], "bn_step_time": steps.ts[1:]},
+    )
+
+
+def _figure() -> Figure:
+    return Figure(
+        "batch-norm",
+        "Left: normalized margins of each datum along the flow. Right: largest "
+        "distance of a margin from 1, for the flow and for gradient descent "
+        f"(eta = {_ETAS[0]:g}); a power of t is straight here.",
+        _draw,
     )
 
 

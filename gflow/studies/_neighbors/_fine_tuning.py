@@ -21,7 +21,7 @@ from ...trajectory import Save, Trajectory
 from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
-from ._shared import draw_powers, order
+from ._shared import draw_powers, width_claim
 
 _SOURCE = (
     "Jacot, Gabriel, Hongler 2018 (arXiv 1806.07572); Lee et al. 2019, theorem 2.1"
@@ -78,16 +78,7 @@ def fine_tuning(settings: Settings, seed: int, progress: ReportProgress) -> Stud
     return StudyResult(
         claims=(*claims, _width_claim(widths, apart)),
         dataset=_dataset(settings, apart, runs),
-        figures=(
-            Figure(
-                "fine-tuning",
-                "Left: distance to the targets while a pretrained net of the smallest "
-                "width is fine-tuned, and the closed form of its linearization (dots "
-                "lie on its own flow). Right: largest distance between the two on the "
-                "way, over the initial residual, against width; dotted: slope -1/2.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(),),
         evidence=evidence,
     )
 
@@ -154,19 +145,12 @@ def _linear_claims(
 
 
 def _width_claim(widths: tuple[int, ...], apart: np.ndarray) -> Claim:
-    slopes = [order(np.array(widths, float), column) for column in apart.T]
-    power = float(np.mean(slopes))
-    spread = 2 * float(np.std(slopes, ddof=1)) / len(slopes) ** 0.5
-    return Claim(
+    return width_claim(
         "tuning-width",
-        "Fine-tuning the net itself stays within O(m^(-1/2)) of that: fitted power of "
-        "the width m, with two standard errors over draws. Tolerance: 0.1 as widths "
-        "are finite, and the standard errors.",
+        "Fine-tuning the net itself stays within O(m^(-1/2)) of that",
         "Lee et al. 2019 (arXiv 1902.06720), theorem 2.1",
-        expected=-0.5,
-        measured=power,
-        tolerance=0.1 + spread,
-        interval=(power - spread, power + spread),
+        widths,
+        apart,
     )
 
 
@@ -184,6 +168,17 @@ def _dataset(settings: Settings, apart: Any, runs: list[Trajectory]) -> Any:
             "tuning_model": ["net", "linearized"],
             "tuning_time": runs[0].ts,
         },
+    )
+
+
+def _figure() -> Figure:
+    return Figure(
+        "fine-tuning",
+        "Left: distance to the targets while a pretrained net of the first width is "
+        "fine-tuned, and along the flow of its linearization. Right: largest distance "
+        "of the residuals to the linearization's closed form on the way, over the "
+        "initial residual, mean over draws, against width; dotted: slope -1/2.",
+        _draw,
     )
 
 

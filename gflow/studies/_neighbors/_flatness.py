@@ -4,7 +4,7 @@ L layers, W = W_L ... W_1 = M on the minimum of ½‖W - M‖_F², d x d. There 
 the Hessian is T = Σ_l ‖W_L ... W_{l+1}‖² ‖W_{l-1} ... W_1‖², and by the inequality of
 means and ‖A‖ ‖B‖ ≥ ‖A B‖_S1 (its nuclear norm)
 
-    T ≥ L (d² )^(1/L) ‖M‖_S1^(2(L-1)/L)                                            (1)
+    T ≥ L d^(2/L) ‖M‖_S1^(2(L-1)/L)                                            (1)
 
 attained by factors that split M evenly at every cut. All factorizations with square
 factors are G_l W_l G_{l-1}^-1, G_0 = G_L = I; on this group T is convex along
@@ -64,16 +64,7 @@ def flatness(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=tuple(claims),
         dataset=_dataset(settings, ends, curves),
-        figures=(
-            Figure(
-                "flatness",
-                "Trace of the Hessian at a minimum, over the least one of any "
-                "factorization, along a flow on the factorizations of one matrix that "
-                "decreases it; time is that flow's. Dashed: where gradient flow of the "
-                "loss ends, with balanced factors; at depth 2 that is the flattest.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(),),
         evidence=evidence,
     )
 
@@ -203,6 +194,17 @@ def _dataset(settings: Settings, ends: Any, curves: Any) -> Any:
         variables[f"flat_time_{depth}"] = (f"flat_point_{depth}", ts)
         variables[f"flat_ratio_{depth}"] = (f"flat_point_{depth}", ratio)
     return xarray.Dataset(variables, coords={"flat_depth": list(settings.flat_depths)})
+
+
+def _figure() -> Figure:
+    return Figure(
+        "flatness",
+        "Trace of the Hessian at a minimum, over the least one of any factorization, "
+        "along a flow on the factorizations of one matrix that decreases it; time is "
+        "that flow's. Dashed: where gradient flow of the loss ends, with balanced "
+        "factors; at depth 2 that is the flattest.",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

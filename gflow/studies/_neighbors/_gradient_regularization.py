@@ -1,4 +1,8 @@
-"""Part 1: implicit gradient regularization."""
+"""Part 1: implicit gradient regularization.
+
+Gradient descent of step η follows the flow of its modified equation: to order 0 that of
+L, to order 1 that of L + (η/4)‖∇L‖², and the flow of order r it leaves as η^(r+1).
+"""
 
 from typing import Any
 
@@ -13,9 +17,10 @@ from ...problem import Objective, Problem
 from ...steppers import gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import order
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
-from ._shared import draw_powers, order
+from ._shared import draw_powers
 
 _ORDERS = (0, 1, 2)
 # |GD - flow| at t = 1 for each order, computed once with another integrator.
@@ -57,16 +62,7 @@ def gradient_regularization(
     return StudyResult(
         claims=(*_claims(settings, errors), _same(eta, same)),
         dataset=_dataset(settings, errors),
-        figures=(
-            Figure(
-                "igr",
-                "Distance at t = 1 between gradient descent and the flow of each order "
-                "of its modified equation, against the step size eta; two parameters. "
-                "Order 1 is gradient flow on L + (eta/4)|grad L|^2. The dotted lines "
-                "have slopes 1, 2, 3.",
-                _draw,
-            ),
-        ),
+        figures=(_figure(),),
         evidence=evidence,
     )
 
@@ -148,6 +144,16 @@ def _dataset(settings: Settings, errors: np.ndarray) -> Any:
     return xarray.Dataset(
         {"igr_error": (("igr_order", "igr_eta"), errors)},
         coords={"igr_order": list(_ORDERS), "igr_eta": list(settings.igr_etas)},
+    )
+
+
+def _figure() -> Figure:
+    return Figure(
+        "igr",
+        "Distance at t = 1 between gradient descent and the flow of each order of its "
+        "modified equation, against the step size eta; two parameters. Order 1 is "
+        "gradient flow on L + (eta/4)|grad L|^2. The dotted lines have slopes 1, 2, 3.",
+        _draw,
     )
 
 

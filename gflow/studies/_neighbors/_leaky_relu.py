@@ -21,7 +21,7 @@ from ...diagnostics import rank_stable
 from ...flows import GradientFlow
 from ...models import TwoLayerReLU
 from ...problem import EmpiricalRisk, logistic_loss
-from ...trajectory import Save
+from ...trajectory import Save, Trajectory
 from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
@@ -44,38 +44,38 @@ def leaky_relu(settings: Settings, seed: int, progress: ReportProgress) -> Study
     a = np.where(np.arange(width) < width // 2, 1.0, -1.0) / width**0.5
     w0 = {"w": settings.leaky_scale * rng.standard_normal((width, dim)), "a": a}
     progress("leaky ReLU: flow")
-    run = simulate(
-        EmpiricalRisk(net, x, y, criterion=logistic_loss, rates={"w": 1.0, "a": 0.0}),
-        GradientFlow(),
-        w0,
-        _T1,
-        rtol=1e-8,
-        atol=1e-3 * settings.leaky_scale * 1e-6,
-        save=Save.log(num=60, first=1e-3),
-        observables={"margins": lambda t, w, p: p.targets * net(w, p.inputs)},
-        progress=False,
-    )
+    run = _flow(net, x, y, w0, settings.leaky_scale)
     limit = max_margin(x, y, a, slope)
     ws = np.asarray(run.ws["w"])
     values = np.linalg.svd(ws, compute_uv=False)
     late = 3 * len(ws) // 4
     grown = (ws[-1] - ws[late]) / np.log(run.ts[-1] / run.ts[late])
     off = float(np.linalg.norm(grown - limit) / np.linalg.norm(limit))
-    stable = float(rank_stable(ws[-1]))
     return StudyResult(
-        claims=_claims(settings, _orthogonality(x, slope), values[-1], off, stable),
-        dataset=_dataset(run, ws, values, limit),
-        figures=(
-            Figure(
-                "leaky-relu",
-                "Left: singular values of the first layer, over the largest, along the "
-                f"flow from weights of size {settings.leaky_scale:g}: two stay. Right: "
-                "distance between the direction of the weights and the rank-two limit, "
-                "which falls only as 1/log t (dotted).",
-                _draw,
-            ),
+        claims=(
+            _data_claim(x, slope),
+            *_rank_claims(settings, values[-1], float(rank_stable(ws[-1]))),
+            _limit_claim(off),
         ),
+        dataset=_dataset(run, ws, values, limit),
+        figures=(_figure(settings),),
         evidence={"leaky ReLU": repr(run)},
+    )
+
+
+def _flow(
+    net: TwoLayerReLU, x: np.ndarray, y: np.ndarray, w0: Any, scale: float
+) -> Trajectory:
+    return simulate(
+        EmpiricalRisk(net, x, y, criterion=logistic_loss, rates={"w": 1.0, "a": 0.0}),
+        GradientFlow(),
+        w0,
+        _T1,
+        rtol=1e-8,
+        atol=1e-3 * scale * 1e-6,
+        save=Save.log(num=60, first=1e-3),
+        observables={"margins": lambda t, w, p: p.targets * net(w, p.inputs)},
+        progress=False,
     )
 
 
@@ -103,19 +103,22 @@ def _orthogonality(x: np.ndarray, slope: float) -> float:
     return float(np.min(squares) / (5 / slope**2 * ratio * n * off))
 
 
-def _claims(
-    settings: Settings, apart: float, values: np.ndarray, off: float, stable: float
-) -> tuple[Claim, ...]:
+def _data_claim(x: np.ndarray, slope: float) -> Claim:
+    return Claim(
+        "leaky-data",
+        "The data are nearly orthogonal in the sense of the theorem: least |x|^2 over "
+        "5 n max|<x, x'>| R^2/g^2, R^2 the ratio of the largest |x|^2 to the least.",
+        _SOURCE,
+        expected=1.0,
+        measured=_orthogonality(x, slope),
+        kind="at_least",
+    )
+
+
+def _rank_claims(
+    settings: Settings, values: np.ndarray, stable: float
+) -> tuple[Claim, Claim]:
     return (
-        Claim(
-            "leaky-data",
-            "The data are nearly orthogonal in the sense of the theorem: least |x|^2 "
-            "over 5 n max|<x, x'>| R^2/g^2.",
-            _SOURCE,
-            expected=1.0,
-            measured=apart,
-            kind="at_least",
-        ),
         Claim(
             "leaky-rank",
             "The first layer has rank two in the end: third singular value over the "
@@ -135,17 +138,20 @@ def _claims(
             measured=stable,
             kind="at_most",
         ),
-        Claim(
-            "leaky-limit",
-            "Over log t, the weights grow by the max-margin weights: relative "
-            f"distance, over the last quarter of the times, to {_T1:g}. Tolerance: the "
-            "margins differ from log t by a constant up to O(1/t).",
-            _SOURCE + "; weights derived from its stationarity",
-            expected=0.0,
-            measured=off,
-            tolerance=1e-3,
-            kind="at_most",
-        ),
+    )
+
+
+def _limit_claim(off: float) -> Claim:
+    return Claim(
+        "leaky-limit",
+        "Over log t, the weights grow by the max-margin weights: relative distance, "
+        f"over the last quarter of the times, to {_T1:g}. Tolerance: the margins "
+        "differ from log t by a constant up to O(1/t).",
+        _SOURCE + "; weights derived from its stationarity",
+        expected=0.0,
+        measured=off,
+        tolerance=1e-3,
+        kind="at_most",
     )
 
 
@@ -169,10 +175,19 @@ def _dataset(run: Any, ws: Any, values: Any, limit: Any) -> Any:
     )
 
 
-def _draw(dataset: Any) -> Any:
-    from matplotlib.ticker import NullLocator
+def _figure(settings: Settings) -> Figure:
+    return Figure(
+        "leaky-relu",
+        "Left: the four largest singular values of the first layer, over the largest, "
+        f"along the flow from weights of size {settings.leaky_scale:g}. Right: "
+        "distance between the direction of the weights and the rank-two limit; dotted: "
+        "1/log t.",
+        _draw,
+    )
 
-    from ...plots import panels
+
+def _draw(dataset: Any) -> Any:
+    from ...plots import label_ticks, panels
 
     figure, (left, right) = panels(2)
     values = dataset["leaky_values"].values[:, :4]
@@ -188,7 +203,6 @@ def _draw(dataset: Any) -> Any:
     right.plot(log_t, distance)
     right.plot(log_t, distance[-1] * log_t[-1] / log_t, ":", color="black")
     right.set(xscale="log", yscale="log", xlabel="log t", ylabel="distance to limit")
-    right.xaxis.set_minor_locator(NullLocator())
-    right.set_xticks([3, 5, 10, 18], ["3", "5", "10", "18"])
+    label_ticks(right, (3, 5, 10, 18))
     right.set_title("Is the limit the max-margin one?")
     return figure

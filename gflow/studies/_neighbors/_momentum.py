@@ -19,10 +19,10 @@ from ...problem import EmpiricalRisk, Objective
 from ...steppers import Comparison, compare, from_optax, iterate
 from ...trajectory import LossBelow, Save, Trajectory
 from .._claim import Claim
+from .._statistics import order
 from .._study import Figure, ReportProgress, StudyResult
 from ._fine_tuning import jacobian, wide_init, wide_net
 from ._settings import Settings
-from ._shared import order
 
 _SOURCE = "Su, Boyd, Candès 2016 (arXiv 1503.01243)"
 _CURVATURES = np.array([1.0, 10.0, 100.0])
@@ -58,16 +58,7 @@ def momentum(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=tuple(claims),
         dataset=_dataset(runs, comparison),
-        figures=(
-            Figure(
-                "momentum",
-                "Loss of an over-parameterized net under three flows from one start "
-                f"(heavy ball with friction {friction:.2g}). Left: against time, on "
-                "which an exponential is straight; right: against its logarithm, on "
-                "which a power is (dotted: t^-3).",
-                _draw,
-            ),
-        ),
+        figures=(_figure(friction),),
         evidence=evidence | {"heavy ball, steps": repr(comparison)},
     )
 
@@ -104,19 +95,22 @@ def _quadratics() -> tuple[list[Claim], dict[str, str]]:
             progress=False,
         )
         evidence[f"quadratic, {name}"] = repr(run)
-        claims.append(
-            Claim(
-                f"momentum-{name}-quadratic",
-                f"On a quadratic with curvatures 1, 10, 100 the flow is {formula}: "
-                "largest error to t = 20, at rtol 1e-9 over some 30 periods.",
-                _SOURCE,
-                expected=0.0,
-                measured=float(np.max(np.abs(np.asarray(run.ws)[1:] - exact))),
-                tolerance=1e-6,
-                kind="at_most",
-            )
-        )
+        error = float(np.max(np.abs(np.asarray(run.ws)[1:] - exact)))
+        claims.append(_quadratic_claim(name, formula, error))
     return claims, evidence
+
+
+def _quadratic_claim(name: str, formula: str, error: float) -> Claim:
+    return Claim(
+        f"momentum-{name}-quadratic",
+        f"On a quadratic with curvatures 1, 10, 100 the flow is {formula}: largest "
+        "error to t = 20, at rtol 1e-9 over some 30 periods.",
+        _SOURCE,
+        expected=0.0,
+        measured=error,
+        tolerance=1e-6,
+        kind="at_most",
+    )
 
 
 def _net_run(problem: EmpiricalRisk, flow: Flow, w0: Any, t1: float) -> Trajectory:
@@ -241,6 +235,17 @@ def _dataset(runs: dict[str, Trajectory], comparison: Comparison) -> Any:
         variables[f"momentum_time_{slug}"] = (point, run.ts)
         variables[f"momentum_loss_{slug}"] = (point, run.observed["loss"])
     return xarray.Dataset(variables, coords={"momentum_h": list(_STEPS)})
+
+
+def _figure(friction: float) -> Figure:
+    return Figure(
+        "momentum",
+        "Loss of an over-parameterized net under three flows from one start (heavy "
+        f"ball with friction {friction:.2g}). Left: against time, on which an "
+        "exponential is straight; right: against its logarithm, on which a power is "
+        "(dotted: t^-3).",
+        _draw,
+    )
 
 
 def _draw(dataset: Any) -> Any:

@@ -5,19 +5,36 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._claim import Claim
+from .._statistics import mean_interval, order
 
-def order(
-    x: Float[np.ndarray, " n"] | tuple[float, ...], y: Float[np.ndarray, " n"]
-) -> float:
-    """The exponent p of y ~ x^p, by least squares on the logarithms."""
-    return float(np.polyfit(np.log(np.asarray(x)), np.log(np.asarray(y)), 1)[0])
+
+def width_claim(
+    name: str,
+    statement: str,
+    source: str,
+    widths: tuple[int, ...],
+    errors: Float[np.ndarray, "widths draws"],
+) -> Claim:
+    """That errors fall as m^(-1/2) in the width, one power fitted to each draw."""
+    slope, (low, high) = mean_interval([order(widths, column) for column in errors.T])
+    return Claim(
+        name,
+        f"{statement}: fitted power of the width m, with two standard errors over "
+        "draws. Tolerance: 0.1 as widths are finite, and the standard errors.",
+        source,
+        expected=-0.5,
+        measured=slope,
+        tolerance=0.1 + high - slope,
+        interval=(low, high),
+    )
 
 
 def draw_powers(
     ax: Any, x: Any, y: Any, label: str, color: str, exponent: float | None = None
 ) -> None:
     """Points on logarithmic axes and, if given, below them a dotted line of a slope."""
-    from matplotlib.ticker import NullLocator
+    from ...plots import label_ticks
 
     x, y = np.asarray(x), np.asarray(y)
     ax.plot(x, y, "o-", label=label, color=color)
@@ -27,5 +44,4 @@ def draw_powers(
         guide = 0.6 * y[first] * (x / x[first]) ** exponent
         ax.plot(x, guide, ":", color=color, linewidth=1.2)
     ax.set(xscale="log", yscale="log")
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(x, [f"{value:g}" for value in x])
+    label_ticks(ax, x)

@@ -20,11 +20,12 @@ from jaxtyping import Float
 from ..._simulate import simulate
 from ...flows import GradientFlow
 from ...models import DiagonalNet, diagonal_limit
-from ...trajectory import LossBelow, Save
+from ...trajectory import LossBelow, Save, Trajectory
 from .._claim import Claim
+from .._statistics import order
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
-from ._shared import draw_powers, order
+from ._shared import draw_powers
 
 _A = np.array([[1.0, 1.0, 1.0, 0.5], [0.0, 1.0, 5.0, 1.0]])
 _Y = np.array([1.0, 1.2])
@@ -49,62 +50,44 @@ def selected(depth: int) -> Float[np.ndarray, " 4"]:
 def sharp_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
     """Limits at ever smaller alpha against the selected minimizer, and one flow."""
     depths, alphas = settings.sharp_depths, settings.sharp_alphas
+    chosen = np.array([selected(depth) for depth in depths])
     errors = np.zeros((len(depths), len(alphas)))
     ends = np.zeros((len(depths), 4))
     claims: list[Claim] = []
     evidence: dict[str, str] = {}
     for i, depth in enumerate(depths):
         progress(f"sharp limits: depth {depth}")
-        net, chosen = DiagonalNet(4, depth, signed=True), selected(depth)
+        net = DiagonalNet(4, depth, signed=True)
         limits = [
             np.asarray(diagonal_limit(net, _A, _Y, net.init(alpha)).x)
             for alpha in alphas
         ]
-        errors[i] = [np.linalg.norm(x - chosen) for x in limits]
-        run = simulate(
-            net.problem(_A, _Y),
-            GradientFlow(),
-            net.init(alphas[-1]),
-            1e8,
-            rtol=1e-8,
-            atol=1e-14,
-            solver=diffrax.Kvaerno5(),
-            stops=(LossBelow(1e-22),),
-            save=Save.log(num=40),
-            progress=False,
-        )
+        errors[i] = [np.linalg.norm(x - chosen[i]) for x in limits]
+        run = _flow(net, alphas[-1])
         evidence[f"sharp limits, depth {depth}"] = repr(run)
         ends[i] = np.asarray(net.effective(run.w1))
         off = float(np.linalg.norm(ends[i] - limits[-1]))
         claims += _claims(depth, order(alphas, errors[i]), off, alphas[-1])
-    others = np.array([selected(depth) for depth in depths])
-    between = np.linalg.norm(ends[:, None] - others[None], axis=-1)
-    nearest = [depths[k] for k in np.argmin(between, axis=1)]
-    claims.append(
-        Claim(
-            "sharp-own",
-            f"Each flow from alpha = {alphas[-1]:g} ends nearest to the minimizer that "
-            "its own depth selects: depths for which it does.",
-            _SOURCE,
-            expected=len(depths),
-            measured=sum(a == b for a, b in zip(nearest, depths, strict=True)),
-        )
-    )
     return StudyResult(
-        claims=tuple(claims),
-        dataset=_dataset(settings, errors, ends, others),
-        figures=(
-            Figure(
-                "sharp",
-                "Four unknowns, two equations, a segment of l1 minimizers. Left: "
-                "distance of the flow's limit to the minimizer that theory selects, "
-                "against the initial scale; dotted: slope 1 at depth 2, L at depth L. "
-                "Right: third entry of the minimizer selected (line), and at the end "
-                "of a flow (points), against depth.",
-                _draw,
-            ),
-        ),
+        claims=(*claims, _own(ends, chosen, alphas[-1])),
+        dataset=_dataset(settings, errors, ends, chosen),
+        figures=(_figure(),),
         evidence=evidence,
+    )
+
+
+def _flow(net: DiagonalNet, alpha: float) -> Trajectory:
+    return simulate(
+        net.problem(_A, _Y),
+        GradientFlow(),
+        net.init(alpha),
+        1e8,
+        rtol=1e-8,
+        atol=1e-14,
+        solver=diffrax.Kvaerno5(),
+        stops=(LossBelow(1e-22),),
+        save=Save.log(num=40),
+        progress=False,
     )
 
 
@@ -134,19 +117,42 @@ def _claims(depth: int, slope: float, off: float, alpha: float) -> list[Claim]:
     ]
 
 
-def _dataset(settings: Settings, errors: Any, ends: Any, others: Any) -> Any:
+def _own(ends: np.ndarray, chosen: np.ndarray, alpha: float) -> Claim:
+    between = np.linalg.norm(ends[:, None] - chosen[None], axis=-1)
+    return Claim(
+        "sharp-own",
+        f"Each flow from alpha = {alpha:g} ends nearest to the minimizer that its own "
+        "depth selects: depths for which it does.",
+        _SOURCE,
+        expected=len(ends),
+        measured=float(np.sum(np.argmin(between, axis=1) == np.arange(len(ends)))),
+    )
+
+
+def _dataset(settings: Settings, errors: Any, ends: Any, chosen: Any) -> Any:
     import xarray
 
     return xarray.Dataset(
         {
             "sharp_error": (("sharp_depth", "sharp_alpha"), errors),
             "sharp_end": (("sharp_depth", "sharp_entry"), ends),
-            "sharp_selected": (("sharp_depth", "sharp_entry"), others),
+            "sharp_selected": (("sharp_depth", "sharp_entry"), chosen),
         },
         coords={
             "sharp_depth": list(settings.sharp_depths),
             "sharp_alpha": list(settings.sharp_alphas),
         },
+    )
+
+
+def _figure() -> Figure:
+    return Figure(
+        "sharp",
+        "Four unknowns, two equations, a segment of l1 minimizers. Left: distance of "
+        "the flow's limit to the minimizer that theory selects, against the initial "
+        "scale; dotted: slope 1 at depth 2, L at depth L. Right: third entry of the "
+        "minimizer selected (line), and at the end of a flow (points), against depth.",
+        _draw,
     )
 
 

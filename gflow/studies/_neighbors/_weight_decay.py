@@ -20,9 +20,10 @@ from ...problem import EmpiricalRisk
 from ...steppers import gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import order
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
-from ._shared import draw_powers, order
+from ._shared import draw_powers
 
 _SOURCE = "derived; Du, Hu, Lee 2018 (arXiv 1806.00900) without decay"
 _WIDTHS = (4, 5, 5, 3)
@@ -80,24 +81,12 @@ def weight_decay(
     for eta in _ETAS:
         progress(f"weight decay: gradient descent, eta = {eta:g}")
         gaps.append(_departure(problem(rate), w0, eta, rate))
-    rates = zip(runs, settings.decay_rates, strict=True)
+    rates = list(zip(runs, settings.decay_rates, strict=True))
     return StudyResult(
         claims=_claims(settings, [_error(run, rate) for run, rate in rates], gaps),
         dataset=_dataset(settings, runs, gaps),
-        figures=(
-            Figure(
-                "weight-decay",
-                "Left: imbalance of the layers of a linear net, over the initial one, "
-                "along the flow with weight decay; dotted: e^(-2 lambda t). Right: how "
-                f"far gradient descent departs from that at t = {_T1:g}, at the first "
-                "lambda; dotted: slope 1.",
-                _draw,
-            ),
-        ),
-        evidence={
-            f"weight decay {rate:g}": repr(run)
-            for run, rate in zip(runs, settings.decay_rates, strict=True)
-        },
+        figures=(_figure(),),
+        evidence={f"weight decay {rate:g}": repr(run) for run, rate in rates},
     )
 
 
@@ -184,6 +173,17 @@ def _dataset(settings: Settings, runs: list[Trajectory], gaps: list[float]) -> A
             "decay_time": runs[0].ts,
             "decay_eta": list(_ETAS),
         },
+    )
+
+
+def _figure() -> Figure:
+    return Figure(
+        "weight-decay",
+        "Left: imbalance of the layers of a linear net, over the initial one, along "
+        "the flow with weight decay; dotted: e^(-2 lambda t). Right: how far gradient "
+        f"descent departs from that at t = {_T1:g}, at the first lambda; dotted: slope "
+        "1.",
+        _draw,
     )
 
 

@@ -22,7 +22,7 @@ _CASES = ("clean", "outliers")
 def compare_methods(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> StudyResult:
-    """Error of each method against the target, chosen on clean or spoilt data."""
+    """Error of each method against the target, chosen on clean or spoiled data."""
     import xarray
 
     net = ShallowNet(1, settings.width)

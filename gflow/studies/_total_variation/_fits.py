@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ... import _trees as trees
 from ..._types import Params
 from ...models import Curve, ShallowNet, smoothing_spline
 from ...trajectory import Save, Trajectory
@@ -124,7 +124,7 @@ def _stopped(net: ShallowNet, run: Trajectory) -> list[Fit]:
     """One predictor for each saved time, its strength the time."""
 
     def at(i: int) -> Function:
-        w = jax.tree.map(lambda values: values[i], run.ws)
+        w = trees.take(run.ws, i)
         return lambda x: np.asarray(net(w, jnp.asarray(x)))
 
     return [Fit(at(i), float(t), repr(run)) for i, t in enumerate(run.ts)]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ... import _trees as trees
 from ...models import (
     Box,
     Interval,
@@ -22,6 +23,7 @@ from ._runs import flow, rms
 from ._settings import Settings
 
 _SIDE = np.linspace(0.0, 1.0, 21)
+_NUM_TIMES = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,8 +114,6 @@ _BOUNDS = {"decay": 1e-3, "oscillator": 1e-3, "heat": 1e-2, "advection": 2e-2}
 
 def physics(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
     """Error and loss along the flow, for two ordinary and two partial equations."""
-    import xarray
-
     equations = [*ordinary(), *partial_equations()]
     shape = (len(equations), settings.physics_seeds, _NUM_TIMES)
     errors, losses = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -131,12 +131,26 @@ def physics(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
                 continue
             losses[i, s] = run.observed["loss"][-_NUM_TIMES:]
             for j in range(_NUM_TIMES):
-                w = jax.tree.map(lambda a, j=j: a[j - _NUM_TIMES], run.ws)
+                w = trees.take(run.ws, j - _NUM_TIMES)
                 errors[i, s, j] = rms(net(w, equation.grid), equation.truth)
+    dataset = _dataset(equations, times, errors, losses, shown)
+    return StudyResult(
+        claims=_claims(settings, dataset, equations),
+        dataset=dataset,
+        figures=(_figure(),),
+        evidence=evidence,
+    )
+
+
+def _dataset(
+    equations: list[Equation], times: Any, errors: Any, losses: Any, shown: Any
+) -> Any:
+    import xarray
+
     names = [equation.name for equation in equations]
     axes = ("equation", "start", "physics_time")
     line, plane = equations[0], equations[2]
-    dataset = xarray.Dataset(
+    return xarray.Dataset(
         {
             "physics_error": (axes, errors),
             "physics_loss": (axes, losses),
@@ -156,15 +170,6 @@ def physics(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
             "pde_point": np.arange(len(plane.grid)),
         },
     )
-    return StudyResult(
-        claims=_claims(settings, dataset, equations),
-        dataset=dataset,
-        figures=(_figure(),),
-        evidence=evidence,
-    )
-
-
-_NUM_TIMES = 7
 
 
 def _solve(
@@ -229,14 +234,13 @@ def _draw(dataset: Any) -> Any:
     left.set(xscale="log", yscale="log", xlabel="flow time t", ylabel="rms error")
     left.set_title("Does the residual teach the solution?")
     left.legend()
-    side = np.linspace(0, 1, 21)
     for name, color in zip(dataset.pde.values, COLORS[2:], strict=False):
         net, truth = (
-            dataset[f"physics_plane{kind}"].sel(pde=name).values.reshape(21, 21)[-1]
+            dataset[f"physics_plane{kind}"].sel(pde=name).values[-_SIDE.size :]
             for kind in ("", "_truth")
         )
-        right.plot(side, truth, color=color, label=f"{name}, closed form")
-        right.plot(side, net, "o", color=color, mfc="white", label=f"{name}, net")
+        right.plot(_SIDE, truth, color=color, label=f"{name}, closed form")
+        right.plot(_SIDE, net, "o", color=color, mfc="white", label=f"{name}, net")
     right.set(xlabel="x", ylabel="u(1, x)", title="Where does it end at t = 1?")
     right.legend()
     return figure

@@ -57,7 +57,7 @@ class Settings(Config):
         (0.1, 1.0, 10.0), help="penalties tried, times the paper's", above=0
     )
     outlier_share: float = option(
-        0.1, help="share of the data spoilt", at_least=0, below=1
+        0.1, help="share of the data spoiled", at_least=0, below=1
     )
     outlier_size: float = option(1.0, help="by how much, up or down", at_least=0)
     cars_train: int = option(

@@ -9,6 +9,7 @@ from ...models import TwoLayerInstance, TwoLayerReLU, two_layer_instance
 from ...steppers import Comparison, compare, gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import order
 from .._study import Figure, ReportProgress, StudyResult
 from ._runs import flow
 from ._settings import Settings
@@ -81,9 +82,7 @@ def _steps(
 def _claims(
     settings: Settings, comparison: Comparison, drifts: Any
 ) -> tuple[Claim, ...]:
-    order = float("nan") if comparison.order is None else comparison.order
-    etas = np.log(settings.descent_etas)
-    slope = np.polyfit(etas, np.log(drifts), 1)[0] if len(etas) > 1 else float("nan")
+    gap_order = float("nan") if comparison.order is None else comparison.order
     return (
         Claim(
             "descent-order",
@@ -91,7 +90,7 @@ def _claims(
             f"{_WIDTH} kinks, at first order in eta: slope of log distance.",
             "Euler's method on a Filippov system; Dontchev, Lempio 1992",
             expected=1.0,
-            measured=order,
+            measured=gap_order,
             # Where in a step a kink is crossed changes the constant from eta to eta.
             tolerance=0.25,
         ),
@@ -101,7 +100,7 @@ def _claims(
             "log drift.",
             "derived: a step changes a_j^2/eta_2 - |w_j|^2/eta_1 by eta^2 terms",
             expected=1.0,
-            measured=float(slope),
+            measured=order(settings.descent_etas, drifts),
             tolerance=0.15,
         ),
     )

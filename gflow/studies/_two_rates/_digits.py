@@ -36,7 +36,7 @@ def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 "digits",
                 f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
                 "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
-                "digit or an odd one). Left: share of labelings learnt to zero loss, "
+                "digit or an odd one). Left: share of labelings learned to zero loss, "
                 "against parameters per example. Middle: time that takes. Right: "
                 "change of the kernel (dots) and activations flipped (crosses), "
                 "medians over those that converge.",
@@ -68,7 +68,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     return (
         Claim(
             "digits-random-labels",
-            f"{settings.digits_samples} digits with random labels are learnt to zero "
+            f"{settings.digits_samples} digits with random labels are learned to zero "
             f"loss at width {width}: share of labelings.",
             "gflow: the phenomenon of Razborov 2022 on real data",
             expected=1.0,
@@ -112,7 +112,7 @@ def _dataset(settings: Settings, cells: list[Cell], shape: tuple[int, ...]) -> A
 
 
 def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     figure, (left, middle, right) = panels(3, columns=3)
     x = dataset.digits_width.values * (64 + 1) / dataset.attrs["digits_samples"]
@@ -130,9 +130,8 @@ def _draw(dataset: Any) -> Any:
         right.plot(x, flips, "x--", color=color)
     for ax in (left, middle, right):
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
-        ax.set_xticks(x, [f"{value:.2g}" for value in x])
-        ax.set_xticks([], minor=True)
-    left.set(title="Are random labels learnt by heart?", ylabel="share of labelings")
+        label_ticks(ax, x, ".2g")
+    left.set(title="Are random labels learned by heart?", ylabel="share of labelings")
     left.legend()
     middle.set(title="How long does it take?", yscale="log")
     middle.set_ylabel("time t to zero loss")

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ._thresholds import LAZY, wilson
+from .._statistics import wilson
+from ._thresholds import LAZY
 
 _SHARE = "share of seeds"
 
@@ -49,6 +50,8 @@ def _heat(
     """Cells in the order of the settings: widths to the right, ratios upwards."""
     from matplotlib.colors import LogNorm, Normalize
 
+    from ...plots import plot_heat_map
+
     grid = values.transpose("map_ratio", "map_width").values
     is_share = label == _SHARE
     linear = (0.0, 1.0 if is_share else 30.0)
@@ -56,32 +59,26 @@ def _heat(
     norm = LogNorm(low, high, clip=True) if log else Normalize(low, high, clip=True)
     shown = np.where(grid > 0, grid, low)
     colors = "viridis" if is_share else "magma_r"
-    image = ax.imshow(shown, norm=norm, cmap=colors, origin="lower", aspect="auto")
-    ax.grid(visible=False)
     texts = np.vectorize(lambda value: form % value)(grid).astype(object)
     if proved is not None:
         shares = proved.transpose("map_ratio", "map_width").values
         texts += np.vectorize(lambda share: f"\n({share:.2g})")(shares).astype(object)
-    _annotate(ax, texts, image.cmap(norm(shown)))
-    widths, ratios = values.map_width.values, values.map_ratio.values
-    ax.set_xticks(range(len(widths)), [f"{width:g}" for width in widths])
-    names = ["∞" if np.isinf(ratio) else f"{ratio:g}" for ratio in ratios]
-    ax.set_yticks(range(len(ratios)), names)
+    plot_heat_map(
+        shown,
+        ax,
+        rows=[f"{ratio:g}".replace("inf", "∞") for ratio in values.map_ratio.values],
+        columns=[f"{width:g}" for width in values.map_width.values],
+        texts=texts,
+        norm=norm,
+        cmap=colors,
+    )
     ax.set(xlabel="width m", ylabel="rate ratio η₂/η₁")
-    ax.figure.colorbar(image, ax=ax, label=label)
-
-
-def _annotate(ax: Any, texts: Any, colors: Any) -> None:
-    """A text in each cell, light on dark and dark on light."""
-    luminance = colors[..., :3] @ np.array([0.3, 0.59, 0.11])
-    for (row, column), text in np.ndenumerate(texts):
-        color = "white" if luminance[row, column] < 0.5 else "black"
-        ax.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+    ax.figure.colorbar(ax.images[-1], ax=ax, label=label)
 
 
 def draw_boundary(dataset: Any) -> Any:
     """Share converged and kernel change against parameters per example, for each n."""
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     figure, (left, right) = panels(2)
     ratios = dataset.map_ratio.values
@@ -101,8 +98,7 @@ def draw_boundary(dataset: Any) -> Any:
     right.axhline(100 * LAZY, color="gray", linestyle=":")
     for ax in (left, right):
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
-        ax.set_xticks(*_powers_of_two(ax.get_xlim()), minor=False)
-        ax.set_xticks([], minor=True)
+        label_ticks(ax, _powers_of_two(ax.get_xlim()))
         ax.legend()
     left.set(title="From which width on do flows converge?", ylabel="share of seeds")
     right.set(title="Is that a kernel regime?", yscale="log")
@@ -110,8 +106,7 @@ def draw_boundary(dataset: Any) -> Any:
     return figure
 
 
-def _powers_of_two(limits: tuple[float, float]) -> tuple[Any, list[str]]:
-    """Ticks within the limits, and their labels."""
+def _powers_of_two(limits: tuple[float, float]) -> Any:
+    """Those within the limits."""
     low, high = np.log2(limits)
-    ticks = 2.0 ** np.arange(np.ceil(low), np.floor(high) + 1)
-    return ticks, [f"{tick:g}" for tick in ticks]
+    return 2.0 ** np.arange(np.ceil(low), np.floor(high) + 1)

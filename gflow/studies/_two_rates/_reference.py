@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ... import _trees as trees
 from ...diagnostics import tangent_kernel
 from ...models import (
     TwoLayerInstance,
@@ -156,8 +156,7 @@ def _scaling(
 def _outputs(data: TwoLayerInstance, run: Trajectory, times: Any) -> Any:
     net = TwoLayerReLU(data.X.shape[1], len(data.w0["a"]))
     picks = [int(np.argmin(np.abs(run.ts - t))) for t in times]
-    ws = [jax.tree.map(lambda leaf, k=k: leaf[k], run.ws) for k in picks]
-    return np.array([net(w, jnp.asarray(data.X)) for w in ws])
+    return np.array([net(trees.take(run.ws, k), jnp.asarray(data.X)) for k in picks])
 
 
 def _balance() -> Claim:

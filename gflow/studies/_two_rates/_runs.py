@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ... import _trees as trees
 from ..._results import Outcome
 from ..._simulate import simulate
 from ...diagnostics import activation_flips, frozen_residual, tangent_kernel
@@ -133,7 +133,7 @@ def run_cell(data: TwoLayerInstance, ratio: float, settings: Settings) -> Cell:
 
 def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
     problem = run.origin.problem
-    points = [_at(run.ws, k) for k in range(1, len(run.ts))]
+    points = [trees.take(run.ws, k) for k in range(1, len(run.ts))]
     # Of the last and of all points: a kernel that strays may come back.
     moves = [np.asarray(tangent_kernel(problem, w)) - first for w in points]
     far = max(float(np.linalg.norm(move, 2)) for move in moves)
@@ -186,10 +186,6 @@ def _time_to_zero(kernel: Any, r0: Any, size: float, settings: Settings) -> floa
     return float(np.exp(late))
 
 
-def _at(ws: Any, k: int) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[k]), ws)
-
-
 def table(
     prefix: str, axes: Sequence[str], shape: Sequence[int], cells: Sequence[Cell]
 ) -> dict[str, Any]:
@@ -202,20 +198,3 @@ def table(
     outcomes = np.array([cell.outcome for cell in cells])
     found[f"{prefix}_outcome"] = (tuple(axes), outcomes.reshape(tuple(shape)))
     return found
-
-
-def bootstrap(
-    values: Any, statistic: Any, num: int, seed: int
-) -> tuple[float, tuple[float, float]]:
-    """A statistic of the finite values, and its 95 % interval over resamples.
-
-    NaN where no value is finite.
-    """
-    finite = np.asarray(values)[np.isfinite(values)]
-    if len(finite) == 0:
-        return float("nan"), (float("nan"), float("nan"))
-    rng = np.random.default_rng([seed, len(finite)])
-    picks = rng.integers(len(finite), size=(num, len(finite)))
-    found = [float(statistic(finite[pick])) for pick in picks]
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(statistic(finite)), (float(low), float(high))

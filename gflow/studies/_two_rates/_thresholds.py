@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ._runs import bootstrap
+from .._statistics import Interval, bootstrap
 from ._settings import Settings
 
-Interval = tuple[float, float]
 # A kernel that moves by less than this may count as standing still.
 LAZY = 0.1
 
@@ -101,12 +100,3 @@ def _log_lazy(drift: Any, widths: Any) -> float:
         return float(np.log(widths[min(last + 1, len(widths) - 1)]))
     x, y = np.log(widths[last : last + 2]), np.log(drift[last : last + 2])
     return float(np.interp(-np.log(LAZY), -y, x))
-
-
-def wilson(successes: Any, num: int) -> tuple[Any, Any]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
-    z = 1.959964
-    p = np.asarray(successes, float) / num
-    center = (p + z**2 / (2 * num)) / (1 + z**2 / num)
-    half = z / (1 + z**2 / num) * np.sqrt(p * (1 - p) / num + z**2 / (4 * num**2))
-    return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)

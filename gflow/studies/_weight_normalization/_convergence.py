@@ -6,7 +6,7 @@ import diffrax
 import numpy as np
 
 from ..._simulate import simulate
-from ...diagnostics import Lojasiewicz, lojasiewicz, rate
+from ...diagnostics import Lojasiewicz, Rate, lojasiewicz, rate
 from ...flows import GradientFlow
 from ...models import DiagonalNet, WeightNormalized, sparse_p1
 from ...steppers import Comparison, compare, gradient_descent, iterate
@@ -40,26 +40,7 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
     )
     found, speed = lojasiewicz(run), rate(run)
     return StudyResult(
-        claims=(
-            Claim(
-                "rate-exponent",
-                "At depth 2 the Łojasiewicz exponent at the limit is 1/2.",
-                "Chou, Rauhut, Ward 2023: exponential decay of the loss for L = 2",
-                expected=0.5,
-                measured=found.theta,
-                tolerance=0.01,
-            ),
-            Claim(
-                "rate-exponential",
-                "The loss falls exponentially at the end, and at the rate c^2 that the "
-                "Łojasiewicz constant c implies.",
-                "Chou, Rauhut, Ward 2023; dL/dt = -c^2 L at exponent 1/2",
-                expected=found.c**2,
-                measured=speed.rate if speed.kind == "exponential" else float("nan"),
-                tolerance=0.05,
-                kind="relative",
-            ),
-        ),
+        claims=_rate_claims(found, speed),
         dataset=_tail_dataset(run, found),
         figures=(
             Figure(
@@ -75,6 +56,29 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
             "rate": repr(run),
             "Łojasiewicz": f"{found!r}\n{speed!r}",
         },
+    )
+
+
+def _rate_claims(found: Lojasiewicz, speed: Rate) -> tuple[Claim, ...]:
+    return (
+        Claim(
+            "rate-exponent",
+            "At depth 2 the Łojasiewicz exponent at the limit is 1/2.",
+            "Chou, Rauhut, Ward 2023: exponential decay of the loss for L = 2",
+            expected=0.5,
+            measured=found.theta,
+            tolerance=0.01,
+        ),
+        Claim(
+            "rate-exponential",
+            "The loss falls exponentially at the end, and at the rate c^2 that the "
+            "Łojasiewicz constant c implies, which is fitted to the same flow.",
+            "Chou, Rauhut, Ward 2023; dL/dt = -c^2 L at exponent 1/2",
+            expected=found.c**2,
+            measured=speed.rate if speed.kind == "exponential" else float("nan"),
+            tolerance=0.05,
+            kind="relative",
+        ),
     )
 
 

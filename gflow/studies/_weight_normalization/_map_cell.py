@@ -1,6 +1,7 @@
 """One flow of the maps: a random instance, a depth, a start and a rate ratio."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ def instance(settings: Settings, sparsity: int, seed: int) -> SparseRegression:
 def start(depth: int, alpha: float) -> float:
     """Weights whose x is alpha^2 at every depth, so that depths compare."""
     return (alpha**2) ** (1 / depth)
+
+
+def nearest(values: tuple[float, ...], wanted: float) -> float:
+    """The value nearest to the one wanted, on a logarithmic scale."""
+    return min(values, key=lambda value: abs(math.log(value / wanted)))
 
 
 def run_cell(place: Place, settings: Settings, seed: int, descent: bool) -> Cell:

@@ -153,39 +153,30 @@ def _panels(
     """One map a depth, of one color scale, each number written in its place."""
     from matplotlib import colormaps
 
-    from ...plots import panels
+    from ...plots import panels, plot_heat_map
 
     depths = dataset.depth.values
     figure, axes = panels(len(depths), columns=len(depths), sharey=True)
     colors = colormaps[cmap].with_extremes(bad="#bbbbbb")
-    image: Any = None
     for ax, depth, table in zip(axes, depths, values, strict=True):
-        image = ax.imshow(
-            np.ma.masked_invalid(table),
-            origin="lower",
-            aspect="auto",
+        plot_heat_map(
+            table,
+            ax,
+            rows=rows,
+            columns=columns,
+            texts=np.vectorize(_number, otypes=[object])(table),
             cmap=colors,
             vmin=limits[0],
             vmax=limits[1],
         )
-        _write_numbers(ax, table, image)
-        ax.set_xticks(range(len(columns)), columns)
-        ax.set_yticks(range(len(rows)), rows)
         ax.set(xlabel=xlabel, title=f"depth {depth}")
-        ax.grid(visible=False)
-    figure.colorbar(image, ax=list(axes), label=bar, extend="neither")
+    figure.colorbar(axes[-1].images[-1], ax=list(axes), label=bar, extend="neither")
     figure.suptitle(title, fontsize=12)
     return figure
 
 
-def _write_numbers(ax: Any, table: np.ndarray, image: Any) -> None:
-    for (row, column), value in np.ndenumerate(table):
-        if np.isfinite(value):
-            red, green, blue, _ = image.cmap(image.norm(value))
-            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-            color = "white" if dark else "black"
-            text = f"{value:.1f}".replace("-0.0", "0.0")
-            ax.text(column, row, text, ha="center", va="center", color=color, size=9)
+def _number(value: float) -> str:
+    return f"{value:.1f}".replace("-0.0", "0.0") if np.isfinite(value) else ""
 
 
 def _draw_boundary(ax: Any, dataset: Any, depth: int, radius: float) -> None:

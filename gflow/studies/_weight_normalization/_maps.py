@@ -8,7 +8,7 @@ import numpy as np
 
 from ...models import l1_minimizer
 from .._study import Figure, ReportProgress, StudyResult
-from ._map_cell import Cell, Place, instance, run_cell
+from ._map_cell import Cell, Place, instance, nearest, run_cell
 from ._map_claims import map_claims
 from ._map_figures import draw_descent, draw_error, draw_helps, draw_share, draw_time
 from ._runs import method_name, relative
@@ -42,11 +42,6 @@ def maps(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     )
 
 
-def nearest(values: tuple[float, ...], wanted: float) -> float:
-    """The value nearest to the one wanted, on a logarithmic scale."""
-    return min(values, key=lambda value: abs(math.log(value / wanted)))
-
-
 def _with_descent(place: Place, settings: Settings) -> bool:
     """Whether descent runs too: one instance at one scale and two methods."""
     return (
@@ -60,30 +55,17 @@ def _dataset(settings: Settings, cells: dict[Place, Cell], seed: int) -> Any:
     import xarray
 
     methods = (None, *settings.map_kappas)
-    shape = (
-        len(settings.depths),
-        len(settings.sparsities),
-        len(settings.map_alphas),
-        len(methods),
-        settings.num_instances,
-    )
-    places = [
-        Place(depth, sparsity, alpha, kappa, number)
-        for depth, sparsity, alpha, kappa, number in itertools.product(
-            settings.depths,
-            settings.sparsities,
-            settings.map_alphas,
-            methods,
-            range(settings.num_instances),
-        )
-    ]
+    instances = range(settings.num_instances)
+    labels = (settings.depths, settings.sparsities, settings.map_alphas, methods)
+    shape = (*map(len, labels), len(instances))
+    places = [Place(*place) for place in itertools.product(*labels, instances)]
 
     def grid(name: str) -> Any:
         values = np.array([float(getattr(cells[p], name)) for p in places])
         return (AXES, values.reshape(shape))
 
     truth = [
-        [_truth(settings, sparsity, seed + n) for n in range(settings.num_instances)]
+        [_truth(settings, sparsity, seed + n) for n in instances]
         for sparsity in settings.sparsities
     ]
     radii = [
@@ -146,25 +128,8 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
         f"{settings.num_features} unknowns)"
     )
     at = f"{data} with {sparsity} nonzero entries, x0 = alpha^2 at every depth"
-    law = "kappa = 2 log(r/r0)/(r^2 - r0^2), r the norm of the true vector's weights"
     return (
-        Figure(
-            "map_error",
-            f"Median relative error of the flow's limit over {at}; the number is its "
-            "decimal logarithm. Gray: no limit within "
-            f"{settings.map_max_steps} steps, in most instances.",
-            lambda dataset: draw_error(dataset, sparsity),
-        ),
-        Figure(
-            "map_helps",
-            "Median ratio of the errors of the normalized and the plain limit over "
-            f"{at}; the number is its decimal logarithm, blue where normalization "
-            f"helps. The line is the law, drawn without any run: {law}. It "
-            "tells help (above) from harm (below) left of the dotted line, r0 = r; "
-            "right of that no flow ends near the true vector, and its norm tells "
-            "nothing. Gray: as in the map of errors.",
-            lambda dataset: draw_helps(dataset, sparsity),
-        ),
+        *_error_figures(settings, sparsity, at),
         Figure(
             "map_time",
             f"Median time at which the data are fitted (relative residual 1e-3) over "
@@ -187,5 +152,28 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
             "the data against the time at which the flow does, one instance of every "
             f"depth and sparsity from alpha = {alpha:g}.",
             draw_descent,
+        ),
+    )
+
+
+def _error_figures(settings: Settings, sparsity: int, at: str) -> tuple[Figure, Figure]:
+    law = "kappa = 2 log(r/r0)/(r^2 - r0^2), r the norm of the true vector's weights"
+    return (
+        Figure(
+            "map_error",
+            f"Median relative error of the flow's limit over {at}; the number is its "
+            "decimal logarithm. Gray: no limit within "
+            f"{settings.map_max_steps} steps, in most instances.",
+            lambda dataset: draw_error(dataset, sparsity),
+        ),
+        Figure(
+            "map_helps",
+            "Median ratio of the errors of the normalized and the plain limit over "
+            f"{at}; the number is its decimal logarithm, blue where normalization "
+            f"helps. The line is the law, drawn without any run: {law}. It "
+            "tells help (above) from harm (below) left of the dotted line, r0 = r; "
+            "right of that no flow ends near the true vector, and its norm tells "
+            "nothing. Gray: as in the map of errors.",
+            lambda dataset: draw_helps(dataset, sparsity),
         ),
     )

@@ -207,7 +207,7 @@ def _figure(settings: Settings) -> Figure:
 
 
 def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, panels
+    from ...plots import COLORS, label_ticks, panels
 
     figure, (ax,) = panels(1)
     figure.set_size_inches(7.4, 4.2)
@@ -227,10 +227,8 @@ def _draw(dataset: Any) -> Any:
             line = height[-1] * (np.log(ts) / np.log(ts[-1])) ** -theory
             ax.plot(np.log(ts), line, ":", color="gray", zorder=1)
     ax.plot([], [], ":", color="gray", label="slope of theory")
-    ticks = [15, 20, 30, 40, 60]
     ax.set(xscale="log", yscale="log", xlabel="log t", ylabel="t L")
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
-    ax.set_xticks([], minor=True)
+    label_ticks(ax, (15, 20, 30, 40, 60))
     ax.set_title("Which power of log t does the loss gain over 1/t?")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

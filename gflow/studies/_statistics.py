@@ -1,0 +1,82 @@
+"""Means, shares and powers, with what is known of them."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+Interval = tuple[float, float]
+
+
+def mean_interval(values: Any) -> tuple[float, Interval]:
+    """Mean of the finite values, and two standard errors either side of it."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    if len(finite) == 0:
+        return float("nan"), (-np.inf, np.inf)
+    mean = float(np.mean(finite))
+    error = 2 * float(np.std(finite)) / max(len(finite) - 1, 1) ** 0.5
+    return mean, (mean - error, mean + error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """Mean of differences and Student's 95 % interval of it; nan where one is nan."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> Interval | None:
+        """(low, high), or None where they are no numbers."""
+        return (self.low, self.high) if np.isfinite(self.mean) else None
+
+
+def paired(differences: Float[np.ndarray, " n"]) -> Paired:
+    """Of n ≥ 2 differences that are independent of each other."""
+    from scipy.stats import t
+
+    n = len(differences)
+    mean = float(np.mean(differences))
+    error = float(np.std(differences, ddof=1)) / np.sqrt(n)
+    half = float(t.ppf(0.975, n - 1)) * error
+    return Paired(mean, mean - half, mean + half)
+
+
+def bootstrap(
+    values: Any, statistic: Callable[[Any], Any], num: int, seed: int
+) -> tuple[float, Interval]:
+    """A statistic of the finite values, and its 95 % interval over resamples.
+
+    NaN where no value is finite.
+    """
+    finite = np.asarray(values)[np.isfinite(values)]
+    if len(finite) == 0:
+        return float("nan"), (float("nan"), float("nan"))
+    rng = np.random.default_rng([seed, len(finite)])
+    picks = rng.integers(len(finite), size=(num, len(finite)))
+    found = [float(statistic(finite[pick])) for pick in picks]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(statistic(finite)), (float(low), float(high))
+
+
+def wilson(successes: Any, num: int) -> tuple[Any, Any]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    p = np.asarray(successes, float) / num
+    center = (p + z**2 / (2 * num)) / (1 + z**2 / num)
+    half = z / (1 + z**2 / num) * np.sqrt(p * (1 - p) / num + z**2 / (4 * num**2))
+    return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
+
+
+def order(x: Any, y: Any) -> float:
+    """The exponent p of y ~ x^p, by least squares on the logarithms.
+
+    NaN of fewer than two points.
+    """
+    if len(x) < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(np.asarray(x)), np.log(np.asarray(y)), 1)[0])
