@@ -6,21 +6,22 @@ import equinox as eqx
 import jax
 
 from .._types import Params
-from ..problem import EmpiricalRisk
+from ..problem import EmpiricalRisk, half_sum_squares
 
 
 class Minibatch(eqx.Module):
     """Gradient of a risk over examples drawn at random: `iterate(…, estimate=…)`.
 
     Examples are drawn with replacement, anew in each step. The estimate is unbiased
-    where the criterion is a mean over examples, such as `gflow.problem.mean_squares`;
-    of a sum, such as the default ½ Σ (f - y)², it estimates size/n of the gradient. A
-    penalty counts in full.
+    where the criterion is a mean over examples, such as `gflow.problem.mean_squares`; of
+    a sum it would be size/n of the gradient. A penalty counts in full.
 
     **Arguments:**
 
     - `problem`: the `EmpiricalRisk` of all data.
     - `size`: how many examples are drawn, ≥ 1.
+
+    **Raises:** `ValueError` for the default criterion of a risk, which is a sum.
 
     **Cost:** the gradient of `size` examples, and fetching them.
 
@@ -47,6 +48,11 @@ class Minibatch(eqx.Module):
             raise TypeError("minibatches are of an EmpiricalRisk, which has data")
         if size < 1:
             raise ValueError(f"size must be at least 1, not {size}")
+        if problem.criterion is half_sum_squares:
+            raise ValueError(
+                "a minibatch estimates means over examples, and this risk is a sum: "
+                "give it criterion=gflow.problem.mean_squares, or another mean"
+            )
         self.problem = problem
         self.size = size
 
