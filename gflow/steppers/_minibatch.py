@@ -13,8 +13,8 @@ class Minibatch(eqx.Module):
     """Gradient of a risk over examples drawn at random: `iterate(…, estimate=…)`.
 
     Examples are drawn with replacement, anew in each step. The estimate is unbiased
-    where the criterion is a mean over examples, such as `gflow.problem.mean_squares`; of
-    a sum it would be size/n of the gradient. A penalty counts in full.
+    where the criterion is a mean over examples, such as `gflow.problem.mean_squares`;
+    of a sum it would be size/n of the gradient. A penalty counts in full.
 
     **Arguments:**
 
