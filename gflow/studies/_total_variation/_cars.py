@@ -100,8 +100,7 @@ def _claims(dataset: Any) -> tuple[Claim, ...]:
     ]
     for rival in ("none", "ridge", "spline"):
         logs = np.log((tv / error.sel(cars_way=rival)).values)
-        found = paired(logs) if num > 1 else None
-        ends = found.interval if found else None
+        ends = paired(logs).interval if num > 1 else None
         claims.append(
             explained(
                 Claim(

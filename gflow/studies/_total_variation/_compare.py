@@ -17,6 +17,7 @@ from ._runs import GRID, explained, flow, flow_time, over, regression, rms
 from ._settings import Settings
 
 _CASES = ("clean", "outliers")
+_AXES = ("case", "way", "compare_seed")
 
 
 def compare_methods(
@@ -41,11 +42,10 @@ def compare_methods(
                 shown.append(f[:, ::20])
                 named = {f"{case}, {n}": fit.evidence for n, fit in fits.items()}
                 evidence |= {n: text for n, text in named.items() if "spline" not in n}
-    axes = ("case", "way", "compare_seed")
     dataset = xarray.Dataset(
         {
-            "way_error": (axes, errors),
-            "way_strength": (axes, strengths),
+            "way_error": (_AXES, errors),
+            "way_strength": (_AXES, strengths),
             "way_prediction": (("case", "way", "way_x"), np.stack(shown)),
             "way_truth": ("way_x", truth[::20]),
         },

@@ -101,9 +101,10 @@ def _net_fit(
     w0: Params,
     settings: Settings,
     etas: Any = (0.0, 0.0, 0.0),
-    **ridge: float,
+    ridge: float = 0.0,
+    power: float = 0.5,
 ) -> Trajectory:
-    fit = regression(net, train, settings, etas, **ridge)
+    fit = regression(net, train, settings, etas, ridge, power)
     t1, _ = flow_time(settings)
     return flow(fit.problem, w0, t1, settings, save=Save.log(num=40, first=1e-3 * t1))
 
