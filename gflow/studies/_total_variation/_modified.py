@@ -65,8 +65,8 @@ _STATEMENTS = {
 _REASONS = {
     "noise": "The term with the noise is that of epochs whose batches are drawn "
     "without replacement. Here the batches are independent of each other; their mean "
-    "has the expansion of modified-first-order, where the term is absent and one with the "
-    "covariance of the iterate stands in its place.",
+    "has the expansion of modified-first-order, where the term is absent and one with "
+    "the covariance of the iterate stands in its place.",
 }
 
 

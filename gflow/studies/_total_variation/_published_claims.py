@@ -17,8 +17,8 @@ _GAP_REASON = (
     "The paper's schedule lets the step size, and with it the noise, shrink to 1.6e-5 "
     "before it ends. Four runs at a constant 1e-3 for the same time differ from the "
     "flow by 0.014 to 0.023, runs stopped 100 steps into the last cycle by 0.007 to "
-    "0.024. The points are not the reason: on the whole interval, or on the data, the median "
-    "is within 5 % of that on |x| <= 0.4 (18 runs of one seed)."
+    "0.024. The points are not the reason: on the whole interval, or on the data, the "
+    "median is within 5 % of that on |x| <= 0.4 (18 runs of one seed)."
 )
 
 # Mean predictive correlations: (target, setting) -> (by SGD, by the flow).
