@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._types import Params, Scalar
-from ._domain import Domain, Points, Weights, kronecker
+from ._domain import Domain, Points, Weights
+from ._sphere_rule import sphere_rule
 from ._taylor import Partials, directional_derivatives
 
 Model = Callable[[Params, Array], Array]
@@ -91,10 +92,9 @@ class SquaredDerivatives(Integrand):
     dim: int = eqx.field(static=True)
 
     def __call__(self, w: Params, x: Points) -> Float[Array, " n"]:
-        """By all axes, or a rule over directions."""
-        axes, weight = self._directions()
-        per_axis = jax.vmap(lambda v: self._along(w, x, v))(jnp.asarray(axes, x.dtype))
-        return weight * jnp.sum(per_axis, axis=0)
+        """By all axes, or a rule over directions that is exact."""
+        axes, weights = (jnp.asarray(part, x.dtype) for part in self._directions())
+        return weights @ jax.vmap(lambda v: self._along(w, x, v))(axes)
 
     def estimate(
         self, w: Params, x: Points, *, key: PRNGKeyArray
@@ -113,18 +113,11 @@ class SquaredDerivatives(Integrand):
         derivatives = directional_derivatives(f, x, v, order)[1:]
         return self.strengths @ derivatives**2
 
-    def _directions(self) -> tuple[Array | np.ndarray, float]:
-        if self.directions == "axes" or self.dim == 1:
-            return np.eye(self.dim), 1.0
-        if self.dim == 2:
-            # (D_v^k f)² is a trigonometric polynomial of degree 2 k in the angle, with
-            # period π: K + 1 equal angles on the half circle average it exactly.
-            num = len(self.strengths) + 1
-            angles = np.pi * np.arange(num) / num
-            return np.stack([np.cos(angles), np.sin(angles)], axis=1), 1 / num
-        num = 64 * self.dim
-        normal = jax.scipy.special.ndtri(jnp.asarray(kronecker(num, self.dim)))
-        return normal / jnp.linalg.norm(normal, axis=1, keepdims=True), 1 / num
+    def _directions(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.directions == "axes":
+            return np.eye(self.dim), np.ones(self.dim)
+        # (D_v^k f)² is a polynomial of degree 2 k in v.
+        return sphere_rule(self.dim, 2 * len(self.strengths))
 
 
 class SquaredResidual(Integrand):
@@ -171,8 +164,8 @@ def total_variation(
     - `domain`: Ω, an `Interval`, `Box`, `Ball` or `SampledDomain`.
     - `strengths`: η_1 … η_K, or with `order` = k the one number η_k. They are data:
         others do not compile anew.
-    - `directions`: "axes" or "sphere". Above two dimensions the exact value over the
-        sphere is a mean over 64 d directions.
+    - `directions`: "axes" or "sphere". Of the sphere the exact value takes
+        (K + 1)^{d - 1} directions, the estimate one a point.
     - `num_points`: of the domain's rule; default 64 in one dimension, else 1024.
 
     **Raises:** `ValueError` for strengths that are negative or not finite, an unknown

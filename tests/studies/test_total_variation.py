@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from gflow.models import Curve, ShallowNet, curve_okuno
-from gflow.studies import with_settings
+from gflow.studies import Claim, with_settings
 from gflow.studies._total_variation import study
+from gflow.studies._total_variation._compare import _choice
 from gflow.studies._total_variation._cost import _slope, cost
 from gflow.studies._total_variation._fits import Fit, best, parted
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
-from gflow.studies._total_variation._runs import flow_time
+from gflow.studies._total_variation._runs import explained, flow_time, over
 from gflow.studies._total_variation._settings import FULL, SMOKE
 
 
@@ -99,3 +100,22 @@ def test_costs_are_counted():
     written = part.dataset["cost_written"].values
     assert written[1, -1] / written[1, 0] > written[0, -1] / written[0, 0]
     assert len(heard) == 10
+
+
+def test_only_failing_claims_are_explained():
+    """And statements say of how many seeds they are."""
+    good = Claim("a", "", "", expected=1.0, measured=0.5, kind="at_most")
+    bad = Claim("a", "", "", expected=1.0, measured=1.5, kind="at_most")
+    assert explained(good, "why").note == ""
+    assert explained(bad, "why").note == "why"
+    assert over(1, "seed") == "of one seed"
+    assert over(3, "start", "largest") == "largest over 3 starts"
+
+
+def test_choices_at_the_end_of_a_grid_are_told():
+    """Early stopping at the last time; ridge at either end."""
+    t1, _ = flow_time(SMOKE)
+    assert _choice("early stop", np.array([t1, t1 / 2]), SMOKE).endswith("in 1 of 2.")
+    ends = np.array([1e-3, 1e-1, 10.0])
+    assert _choice("ridge", ends, SMOKE).endswith("in 2 of 3.")
+    assert _choice("spline", ends, SMOKE) == ""

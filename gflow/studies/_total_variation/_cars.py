@@ -6,8 +6,10 @@ import numpy as np
 
 from ...models import Curve, ShallowNet, curve_autompg
 from .._claim import Claim
+from .._statistics import paired
 from .._study import Figure, ReportProgress, StudyResult
 from ._fits import NAMES, all_fits, parted
+from ._runs import explained, over
 from ._settings import Settings
 
 
@@ -68,14 +70,28 @@ def _start(train: Curve, width: int, seed: int) -> dict[str, np.ndarray]:
     }
 
 
+_CLOSE = (
+    "One variable tells so little of a car that all ways leave about as much: what "
+    "differs between them is small beside the spread of splits."
+)
+_REASONS = {
+    "none": _CLOSE,
+    "ridge": _CLOSE,
+    "spline": "The spline is 2-TV's minimum over all functions, and tries 40 strengths "
+    "where each order of TV tries few, a factor of 10 apart. " + _CLOSE,
+}
+
+
 def _claims(dataset: Any) -> tuple[Claim, ...]:
     error = dataset["cars_error"]
-    tv = error.sel(cars_way="k-TV")
+    tv, num = error.sel(cars_way="k-TV"), error.sizes["split"]
     claims = [
         Claim(
             "cars-error",
             "Test error of k-TV, order chosen too, in units of the variance of miles "
-            "per gallon: mean over splits. A least squares parabola leaves 0.31.",
+            f"per gallon, {over(num, 'split', 'mean')}. A least squares parabola "
+            "leaves 0.31 of it on the very cars that it is fitted to: the two "
+            "are held equal to 0.06 only.",
             "computed for this project: 1 - R² of the quadratic fit to all 392 cars",
             expected=0.31,
             measured=float(tv.mean()),
@@ -83,18 +99,26 @@ def _claims(dataset: Any) -> tuple[Claim, ...]:
         )
     ]
     for rival in ("none", "ridge", "spline"):
-        ratio = (tv / error.sel(cars_way=rival)).values
+        logs = np.log((tv / error.sel(cars_way=rival)).values)
+        ends = paired(logs).interval if num > 1 else None
         claims.append(
-            Claim(
-                f"cars-against-{rival}",
-                f"Test error of k-TV, order chosen too, is at most 5 % more than that "
-                f"of {rival}: median over splits of the ratio.",
-                "Okuno 2023: more resilient than parameter regularization"
-                if rival != "spline"
-                else "2-TV's own limit over all functions",
-                expected=1.05,
-                measured=float(np.median(ratio)),
-                kind="at_most",
+            explained(
+                Claim(
+                    f"cars-against-{rival}",
+                    "Test error of k-TV, order chosen too, is no more than that of "
+                    f"{rival}: their ratio, {over(num, 'split', 'geometric mean')}"
+                    f"{', which share cars (95 %)' if ends else ''}.",
+                    "Okuno 2023: more resilient than parameter regularization"
+                    if rival != "spline"
+                    else "2-TV's own limit over all functions",
+                    expected=1.0,
+                    measured=float(np.exp(np.mean(logs))),
+                    kind="at_most",
+                    interval=None
+                    if ends is None
+                    else (np.exp(ends[0]), np.exp(ends[1])),
+                ),
+                _REASONS[rival],
             )
         )
     return tuple(claims)

@@ -42,8 +42,8 @@ def all_fits(
 ) -> dict[str, Fit]:
     """Each method at that of its strengths whose held-out error is least.
 
-    "k-TV" is the best of three orders by the same data. k-TV, ridge and weight decay
-    try the same multiples: of the paper's strengths, and of ridge 0.01. Early stopping
+    "k-TV" is the best of three orders by the same data, each at multiples of the
+    paper's strength; ridge and weight decay try the same strengths. Early stopping
     chooses among 40 times of the flow without penalty, the spline among 40 strengths.
     All nets move from one start to one time.
     """
@@ -62,8 +62,7 @@ def all_fits(
     # ½ λ Σ_B ‖θ_B‖²/√|B|, or with the same number on each parameter.
     for name, power in (("ridge", 0.5), ("weight decay", 0.0)):
         tried = []
-        for multiple in multiples:
-            lam = 0.01 * multiple
+        for lam in settings.compare_ridges:
             run = _net_fit(net, train, w0, settings, ridge=lam, power=power)
             tried.append(_at_end(net, run, lam))
         found[name] = best(tried, held_out)
@@ -102,9 +101,10 @@ def _net_fit(
     w0: Params,
     settings: Settings,
     etas: Any = (0.0, 0.0, 0.0),
-    **ridge: float,
+    ridge: float = 0.0,
+    power: float = 0.5,
 ) -> Trajectory:
-    fit = regression(net, train, settings, etas, **ridge)
+    fit = regression(net, train, settings, etas, ridge, power)
     t1, _ = flow_time(settings)
     return flow(fit.problem, w0, t1, settings, save=Save.log(num=40, first=1e-3 * t1))
 

@@ -1,5 +1,6 @@
 """Runs that the parts of the study share."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ...models import (
 from ...problem import Problem
 from ...solvers import BDF
 from ...trajectory import Save, Trajectory
+from .._claim import Claim
 from ._settings import Settings
 
 # Where predictions are scored: |x| <= 0.4, so closely that finer makes no difference.
@@ -37,10 +39,17 @@ def regression(
     strengths: Any = (0.0, 0.0, 0.0),
     ridge: float = 0.0,
     power: float = 0.5,
+    domain: Interval | None = None,
 ) -> PenalizedRegression:
-    """The paper's objective. One program serves all strengths, data and starts."""
+    """The paper's objective, on its interval unless another is given.
+
+    One program serves all strengths, data, starts and intervals.
+    """
     integral = total_variation(
-        net, Interval(-0.5, 0.5), strengths, num_points=settings.quadrature
+        net,
+        domain or Interval(-0.5, 0.5),
+        strengths,
+        num_points=settings.quadrature,
     )
     return PenalizedRegression(
         net, curve.x, curve.y, integral=integral, ridge=BlockRidge(ridge, power)
@@ -84,3 +93,13 @@ def correlation(f: Any, truth: Any) -> float:
 def rms(a: Any, b: Any) -> float:
     """Root mean square difference."""
     return float(np.sqrt(np.mean((np.asarray(a) - np.asarray(b)) ** 2)))
+
+
+def over(num: int, what: str, statistic: str = "median") -> str:
+    """In words, what stands for `num` seeds, starts or splits."""
+    return f"{statistic} over {num} {what}s" if num > 1 else f"of one {what}"
+
+
+def explained(claim: Claim, reason: str) -> Claim:
+    """With the reason, if the claim fails."""
+    return claim if claim.holds else dataclasses.replace(claim, note=reason)

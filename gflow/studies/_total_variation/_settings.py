@@ -56,6 +56,9 @@ class Settings(Config):
     compare_strengths: tuple[float, ...] = option(
         (0.1, 1.0, 10.0), help="penalties tried, times the paper's", above=0
     )
+    compare_ridges: tuple[float, ...] = option(
+        (1e-3, 1e-2, 1e-1, 1.0, 10.0), help="ridge strengths tried", above=0
+    )
     outlier_share: float = option(
         0.1, help="share of the data spoiled", at_least=0, below=1
     )
@@ -98,6 +101,7 @@ FULL = Settings(
     cost_compiled=6,
     compare_seeds=5,
     compare_strengths=(0.01, 0.1, 1.0, 10.0, 100.0),
+    compare_ridges=(1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0),
     cars_train=300,
     cars_splits=10,
     physics_t1=1e5,
