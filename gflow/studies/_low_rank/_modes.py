@@ -155,7 +155,7 @@ def _claims(
                 "modes-closed-form",
                 "At depth 2 singular values follow the closed form of Saxe et al.: "
                 "largest difference over the target's largest.",
-                "Saxe, McClelland, Ganguli 2014, equation 6",
+                "Saxe, McClelland, Ganguli 2014",
                 expected=0.0,
                 measured=_closed_form_gap(settings, found[2]),
                 tolerance=100 * settings.law_rtol,
