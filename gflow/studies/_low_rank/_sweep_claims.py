@@ -145,7 +145,6 @@ def _falls(settings: Settings, dataset: Any, fitted: Any) -> list[Claim]:
 
 
 _ERROR_NOTE = (
-    "That the rank is lower does not make the map closer to the target: few samples "
-    "of a Gaussian target leave as much to guess at each depth (compare "
-    "train-test-error-falls). An interval that holds 0 leaves it open."
+    "A lower rank did not go with a test loss that is surely lower; why is not "
+    "established. Compare train-test-error-falls, of more instances."
 )
