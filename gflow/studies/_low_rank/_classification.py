@@ -130,8 +130,8 @@ def _gain_note(cell: _Cell, depth: int, gain: Paired) -> str:
     found = "worse" if gain.high < 0 else "no different within the interval"
     same = (
         f"At one and the same step size, the smallest ({least:g}), it gains "
-        f"{early:+.1f} points on validation images; faster motion, which a larger "
-        f"step (chosen: {chosen[1]:g}) can give the plain net too."
+        f"{early:+.1f} points on validation images; if by faster motion, a larger "
+        f"step (chosen: {chosen[1]:g}) gives the plain net that too."
         if early > 0
         else f"Nor does it gain at the smallest step size ({early:+.1f} points)."
     )

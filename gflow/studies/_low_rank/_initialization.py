@@ -87,9 +87,8 @@ def _product_claims(draws: dict[int, Float[np.ndarray, "d k"]]) -> tuple[Claim, 
                     f"init-{dim}-depth-{depth}",
                     f"Mean effective rank of a product of {depth} Gaussian "
                     f"{dim} x {dim} matrices, {at.count} draws, 95 % interval"
-                    + (
-                        "; tolerance: the reference's two standard errors." * own or "."
-                    ),
+                    + "; tolerance: two standard errors of the reference" * own
+                    + ".",
                     _SOURCE,
                     expected=expected,
                     measured=at.mean,

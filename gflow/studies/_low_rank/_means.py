@@ -27,6 +27,14 @@ class Mean:
         of = "" if self.count == self.num else f" of {self.num}"
         return f"mean over {self.count}{of} instances, 95 % interval"
 
+    @property
+    def undecided(self) -> str:
+        """For a note: that the interval holds 0, if it does."""
+        low, high = self.interval
+        holds = low <= 0 < high
+        few = f"The interval holds 0: {self.count} instances do not decide it."
+        return few if holds else ""
+
 
 def mean_of(values: Any) -> Mean:
     """Of independent values, NaN where a run failed."""

@@ -61,7 +61,7 @@ class Settings(ClassificationSettings):
         help="samples of the sweep; 27 so that depth 1 agrees with the paper",
         at_least=1,
     )
-    sweep_seeds: int = option(2, help="instances of the sweep", at_least=2)
+    sweep_seeds: int = option(3, help="instances of the sweep", at_least=2)
     methods: tuple[str, ...] = option(
         ("gradient descent", "adam", "random search"),
         help="methods compared",
@@ -126,7 +126,6 @@ FULL = Settings(
     embedding_draws=100,
     train_seeds=30,
     sweep_depths=(1, 4, 8, 12, 16, 20, 24, 28, 32),
-    sweep_seeds=3,
     methods=_METHODS,
     method_depths=(1, 2, 4, 8),
     method_seeds=5,

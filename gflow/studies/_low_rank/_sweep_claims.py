@@ -138,7 +138,9 @@ def _falls(settings: Settings, dataset: Any, fitted: Any) -> list[Claim]:
                 measured=fall.mean,
                 kind="at_most",
                 interval=fall.interval,
-                note=note if not fall.interval[1] <= 0 else "",
+                note=f"{fall.undecided} {note}".strip()
+                if not fall.interval[1] <= 0
+                else "",
             )
         )
     return found

@@ -142,7 +142,7 @@ def _falls(settings: Settings, dataset: Any) -> list[Claim]:
                 measured=fall.mean,
                 kind="at_most",
                 interval=fall.interval,
-                note=note if not fall.interval[1] <= 0 else "",
+                note=f"{fall.undecided} {note}" if not fall.interval[1] <= 0 else "",
             )
         )
     return found
