@@ -31,9 +31,9 @@ class Mean:
     def undecided(self) -> str:
         """For a note: that the interval holds 0, if it does."""
         low, high = self.interval
-        holds = low <= 0 < high
-        few = f"The interval holds 0: {self.count} instances do not decide it."
-        return few if holds else ""
+        if low <= 0 <= high:
+            return f"The interval holds 0: {self.count} instances do not decide it."
+        return ""
 
 
 def mean_of(values: Any) -> Mean:

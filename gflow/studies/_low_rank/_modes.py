@@ -202,7 +202,7 @@ def _law_claims(
         ),
         Claim(
             "modes-law",
-            "Along the flow of balanced factors every singular value moves at the speed "
+            "Along the flow of balanced factors every singular value moves at speed "
             "-L s^(2-2/L) u^T G v: largest difference to finite differences in time of "
             "the run's singular values, over the largest speed.",
             _LAW,
