@@ -7,6 +7,7 @@ from gflow.studies import with_settings
 from gflow.studies._low_rank import study
 from gflow.studies._low_rank._embeddings import embeddings
 from gflow.studies._low_rank._initialization import products
+from gflow.studies._low_rank._means import mean_of
 from gflow.studies._low_rank._modes import time_to
 from gflow.studies._low_rank._runs import instance
 from gflow.studies._low_rank._settings import SMOKE, Settings
@@ -35,6 +36,18 @@ def test_presets_are_settings_of_one_kind():
     for name in ("limit_sizes", "activations", "sweep_depths", "methods"):
         assert set(getattr(study.smoke, name)) <= set(getattr(study.full, name))
     assert study.full.train_seeds > study.smoke.train_seeds
+
+
+def test_means_are_of_finite_values_with_students_interval():
+    """Of 1, 2, 3: the deviation is 1, and t = 4.3027 of two degrees of freedom."""
+    found = mean_of([1.0, np.nan, 2.0, 3.0])
+    assert (found.mean, found.count, found.num) == (2.0, 3, 4)
+    half = 4.302653 / 3**0.5
+    np.testing.assert_allclose(found.interval, (2 - half, 2 + half), rtol=1e-6)
+    assert "3 of 4 instances" in found.over
+    assert not found.undecided
+    # One value decides nothing.
+    assert mean_of([-1.0]).undecided
 
 
 def test_products_of_gaussians_have_the_published_ranks():

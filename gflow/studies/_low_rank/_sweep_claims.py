@@ -27,8 +27,8 @@ _TARGET_NOTE = (
 )
 _CALIBRATED = {
     ("full rank", 1): (
-        " No test of the training: where few samples determine little, a fitted map "
-        "is a random one in most directions, of rank 3.24 as the start and the target."
+        " No test of the training: a fitted map is the target along the samples and "
+        "the start across them, both Gaussian and of rank 3.24 to begin with."
     ),
     ("low rank", 1): (
         " Calibrated: the number of samples, which the paper does not give, was chosen "
