@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import xarray
 
 from gflow.studies import with_settings
 from gflow.studies._low_rank import study
 from gflow.studies._low_rank._embeddings import embeddings
 from gflow.studies._low_rank._initialization import products
+from gflow.studies._low_rank._means import mean_of
 from gflow.studies._low_rank._modes import time_to
 from gflow.studies._low_rank._runs import instance
 from gflow.studies._low_rank._settings import SMOKE, Settings
+from gflow.studies._low_rank._sweep_claims import claims as sweep_claims
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,43 @@ def test_presets_are_settings_of_one_kind():
     for name in ("limit_sizes", "activations", "sweep_depths", "methods"):
         assert set(getattr(study.smoke, name)) <= set(getattr(study.full, name))
     assert study.full.train_seeds > study.smoke.train_seeds
+
+
+def test_means_are_of_finite_values_with_students_interval():
+    """Of 1, 2, 3: the deviation is 1, and t = 4.3027 of two degrees of freedom."""
+    found = mean_of([1.0, np.nan, 2.0, 3.0])
+    assert (found.mean, found.count, found.num) == (2.0, 3, 4)
+    half = 4.302653 / 3**0.5
+    np.testing.assert_allclose(found.interval, (2 - half, 2 + half), rtol=1e-6)
+    assert "3 of 4 instances" in found.over
+    # 4.30 / 3^(1/2) = 2.48 is above 2, and below 6; one value decides nothing.
+    assert found.undecided
+    assert not mean_of([5.0, 6.0, 7.0]).undecided
+    assert mean_of([-1.0]).undecided
+
+
+def test_runs_that_did_not_fit_are_counted():
+    """One of three at depth 32: the share is 11/12, and the fall is of the others."""
+    settings = with_settings(SMOKE, ["sweep_depths=1,32", "sweep_seeds=3"])
+    axes = ("sweep_target", "sweep_depth", "sweep_instance")
+    data = {f"sweep_{n}": np.ones((2, 2, 3)) for n in ("rank", "error", "target_rank")}
+    loss = np.full((2, 2, 3), 1e-4)
+    loss[0, 1, 2] = 0.4
+    data["sweep_rank"][0, 1] = [0.5, 0.5, 9.0]
+    dataset = xarray.Dataset(
+        {
+            name: (axes, values)
+            for name, values in (data | {"sweep_loss": loss}).items()
+        },
+        coords={"sweep_target": ["low rank", "full rank"], "sweep_depth": [1, 32]},
+    )
+    found = {claim.name: claim for claim in sweep_claims(settings, dataset)}
+    assert found["sweep-fitted"].measured == pytest.approx(11 / 12)
+    assert "1 of 12 did not: low rank at depth 32" in found["sweep-fitted"].note
+    assert "(2 fitted)" in found["sweep-low-rank-depth-32"].statement
+    assert "2 of 3 fitted" in found["sweep-low-rank-depth-32"].note
+    assert found["sweep-rank-falls"].measured == -0.5
+    assert "2 of 3 instances" in found["sweep-rank-falls"].statement
 
 
 def test_products_of_gaussians_have_the_published_ranks():

@@ -25,7 +25,7 @@ from ._training import descent, training
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    # Sweep and methods share programs: the second finds them compiled by the first.
+    # Sweep, methods and training share programs: the later find them compiled.
     parts = [
         partial(sweep, settings, seed),
         partial(modes, settings, seed),

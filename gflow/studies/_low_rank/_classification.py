@@ -122,14 +122,16 @@ def _gain_note(cell: _Cell, depth: int, gain: Paired) -> str:
     """Why there is no gain, from the trials of the step size."""
     if gain.low >= 0:
         return ""
+    if not np.isfinite(gain.mean):
+        return "Some nets broke down."
     trials, chosen, _ = cell
     least = min(eta for d, eta in trials if d == 1)
     early = 100 * (np.mean(trials[depth, least]) - np.mean(trials[1, least]))
     found = "worse" if gain.high < 0 else "no different within the interval"
     same = (
         f"At one and the same step size, the smallest ({least:g}), it gains "
-        f"{early:+.1f} points on validation images: it moves faster, which a larger "
-        f"step ({chosen[1]:g}) gives the plain net too."
+        f"{early:+.1f} points on validation images; if by faster motion, a larger "
+        f"step (chosen: {chosen[1]:g}) gives the plain net that too."
         if early > 0
         else f"Nor does it gain at the smallest step size ({early:+.1f} points)."
     )
@@ -172,26 +174,24 @@ def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
 
 
 def _start_note(start: Paired) -> str:
+    if not np.isfinite(start.mean):
+        return "Of some nets there is no rank."
     if start.low > 0:
         return "These nets start from embeddings of higher rank."
-    return (
-        "The interval holds 0: seeds of narrow nets differ more than depths do; with "
-        "more pairs or a larger depth it is to be seen."
-    )
+    return "The interval holds 0: these pairs do not decide it."
 
 
 def _rank_note(cells: dict[tuple[str, str, str], _Cell], depth: int) -> str:
-    """The rank does not fall while such nets train; it rises from a lower start."""
+    """How ranks move while nets train."""
     plain, deep = (
         np.mean([p.rank - p.rank_start for c in cells.values() for p in c[2][d]])
         for d in (1, depth)
     )
     return (
-        "The Gram matrix of ReLU features, which are not centered, starts with one "
-        "large singular value; training grows a direction for each class beside it. "
-        f"The rank changes by {plain:+.2f} in plain nets and by {deep:+.2f} in "
-        "over-parameterized ones in the same number of steps, which is not the same "
-        "loss; for that see expansion-flow-rank."
+        f"In training the rank changes by {plain:+.2f} in plain nets and by "
+        f"{deep:+.2f} in over-parameterized ones in the same number of steps, which is "
+        "not the same loss; for that see expansion-flow-rank. Why it does was not "
+        "measured."
     )
 
 

@@ -13,6 +13,7 @@ from ...diagnostics import rank_effective
 from ...models import FeatureNet, gram_matrix
 from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
+from ._means import half_width
 from ._settings import Settings
 
 _SOURCE = "Huh et al. 2021: at initialization, whatever activation and initialization"
@@ -35,8 +36,7 @@ def embeddings(settings: Settings, seed: int, progress: ReportProgress) -> Study
             net = FeatureNet([width] * (len(weights) + 1), activation)
             depths = tuple(settings.embedding_depths)
             ranks = np.asarray(_ranks(net, depths, weights, inputs))
-            error = 2 * ranks.std(axis=0) / len(ranks) ** 0.5
-            cells.append(np.stack([ranks.mean(axis=0), error]))
+            cells.append(np.stack([ranks.mean(axis=0), half_width(ranks)]))
     dataset = _dataset(settings, np.stack(cells, axis=1))
     return StudyResult(
         claims=_claims(settings, dataset),
@@ -85,7 +85,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     mean, error = dataset["embedding_rank"], dataset["embedding_rank_error"]
     deep, shallow = max(settings.embedding_depths), min(settings.embedding_depths)
     change = mean.sel(embedding_depth=deep) - mean.sel(embedding_depth=shallow)
-    # The errors of both ends are of two standard errors.
+    # The errors of both ends are halves of 95 % intervals.
     errors = error.sel(embedding_depth=[shallow, deep])
     change = change + np.sqrt((errors**2).sum("embedding_depth"))
     scheme = change["embedding_scheme"]
@@ -128,8 +128,8 @@ def _falls(suffix: str, which: str, change: Any, note: str = "") -> Claim:
     return Claim(
         f"embedding-depth{suffix}",
         f"The rank of the Gram matrix falls from the shallowest to the deepest net "
-        f"{which}, for every activation and width: largest change, with two standard "
-        f"errors ({worst}).",
+        f"{which}, for every activation and width: upper end of the 95 % "
+        f"interval of the largest change ({worst}).",
         _SOURCE,
         expected=0.0,
         measured=float(change.max()),

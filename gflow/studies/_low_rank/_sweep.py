@@ -5,22 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .._claim import Claim
-from .._statistics import mean_interval
 from .._study import Figure, ReportProgress, StudyResult
 from ._runs import drift, flow, instance, until_fitted
 from ._settings import Settings
-
-_SOURCE = "Huh et al. 2021, figure of least squares: effective rank at convergence"
-# (target, depth) -> effective rank at the end of training.
-_PUBLISHED = {
-    ("full rank", 1): 3.23,
-    ("full rank", 32): 2.17,
-    ("low rank", 1): 2.45,
-    ("low rank", 32): 2.01,
-}
-# Spread of the five instances that the figure shows at each depth.
-_TOLERANCE = 0.1
+from ._sweep_claims import PUBLISHED, claims
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +39,7 @@ def sweep(settings: Settings, seed: int, progress: ReportProgress) -> StudyResul
                 cells[target, depth, n] = _cell(settings, depth, rank, seed + n)
     dataset = _dataset(settings, tuple(ranks), cells)
     return StudyResult(
-        claims=_claims(settings, dataset),
+        claims=claims(settings, dataset),
         dataset=dataset,
         figures=(
             Figure(
@@ -88,71 +76,6 @@ def _cell(settings: Settings, depth: int, rank: int, seed: int) -> _Cell:
         time=float(run.ts[-1]),
         drift=drift(run),
         evidence=repr(run),
-    )
-
-
-def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
-    claims: list[Claim] = []
-    for (target, depth), expected in _PUBLISHED.items():
-        if depth not in settings.sweep_depths:
-            continue
-        values = dataset["sweep_rank"].sel(sweep_target=target, sweep_depth=depth)
-        mean, interval = mean_interval(values.values)
-        held = abs(mean - expected) <= _TOLERANCE
-        claims.append(
-            Claim(
-                f"sweep-{target.replace(' ', '-')}-depth-{depth}",
-                f"Effective rank of the fitted map, {target} target, depth {depth}, "
-                f"mean over {settings.sweep_seeds} instances.",
-                _SOURCE,
-                expected=expected,
-                measured=mean,
-                tolerance=_TOLERANCE,
-                interval=interval,
-                note="" if held else _NOTE,
-            )
-        )
-    # A stop is located inside a step, to a part in a hundred at worst.
-    fitted = dataset["sweep_loss"] <= 1.01 * settings.fitted
-    claims.append(
-        Claim(
-            "sweep-fitted",
-            f"Gradient flow fits the data at every depth before t = {settings.t1:g}: "
-            "share of runs.",
-            "gflow: an implicit solver",
-            expected=0.9,
-            measured=float(fitted.mean()),
-            kind="at_least",
-        )
-    )
-    deep, shallow = max(settings.sweep_depths), min(settings.sweep_depths)
-    if deep > shallow:
-        claims.append(_falls(dataset, deep, shallow))
-    return tuple(claims)
-
-
-_NOTE = (
-    "The paper does not give the number of samples, the scales of target and factors, "
-    "or when training ended. Samples and scales here are such that depth 1 agrees. In "
-    "its figure the training loss of deep nets is far from zero (0.4 of the scale at "
-    "depth 32, full rank), so that its deep nets were stopped before they fitted; here "
-    "they are run until they fit, and the rank goes on rising while they do."
-)
-
-
-def _falls(dataset: Any, deep: int, shallow: int) -> Claim:
-    ranks = dataset["sweep_rank"].sel(sweep_target="low rank")
-    fall = ranks.sel(sweep_depth=deep) - ranks.sel(sweep_depth=shallow)
-    mean, interval = mean_interval(fall.values)
-    return Claim(
-        "sweep-rank-falls",
-        f"Fitting the same low-rank data, depth {deep} ends at a lower effective rank "
-        f"than depth {shallow}: mean difference, two standard errors.",
-        "Huh et al. 2021: depth lowers the rank after training",
-        expected=0.0,
-        measured=mean,
-        kind="at_most",
-        interval=interval,
     )
 
 
@@ -196,7 +119,7 @@ def _draw(dataset: Any) -> Any:
         at = dataset.sel(sweep_target=target)
         for name, label, style, color in (
             ("sweep_start", "at the start", "o--", COLORS[4]),
-            ("sweep_rank", "fitted", "o-", COLORS[0]),
+            ("sweep_rank", "at the end", "o-", COLORS[0]),
         ):
             mean, spread = (
                 at[name].mean("sweep_instance"),
@@ -207,7 +130,7 @@ def _draw(dataset: Any) -> Any:
             )
         truth = float(at["sweep_target_rank"].mean())
         ax.axhline(truth, color="black", ls=":", label="target")
-        known = [(d, rank) for (t, d), rank in _PUBLISHED.items() if t == target]
+        known = [(d, rank) for (t, d), rank in PUBLISHED.items() if t == target]
         ax.plot(
             *zip(*known, strict=True), "x", ms=9, color=COLORS[1], label="Huh et al."
         )

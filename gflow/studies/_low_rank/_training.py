@@ -3,23 +3,34 @@
 import dataclasses
 from typing import Any
 
+import diffrax
 import numpy as np
 from jaxtyping import Float
 
 from ..._simulate import simulate
 from ...flows import GradientFlow
-from ...solvers import BDF
 from ...steppers import Comparison, compare, gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
-from .._statistics import mean_interval
 from .._study import Figure, ReportProgress, StudyResult
+from ._means import mean_of
 from ._runs import NUM_SAVED, drift, flow, instance
 from ._settings import Settings
 
 # depth -> rank, test error, as means of three instances.
 _RANKS = {1: 2.62, 2: 2.50, 4: 2.33}
 _ERRORS = {1: 0.485, 2: 0.436, 4: 0.376}
+# Two standard errors of a mean of three. Of the rank: from the spread of six instances
+# at each depth. Of the test error: from 3,000 instances at depth 1, in closed form.
+_RANK_TOLERANCES = {1: 0.026, 2: 0.025, 4: 0.045}
+_ERROR_TOLERANCE = 2 * 0.039
+_ERROR_NOTE = (
+    "The reference's values are means of three instances, whose standard error at "
+    "depth 1 is 0.039 (from 3,000 instances, in closed form, of mean 0.505). Computed "
+    "apart with more, the mean is 0.529 ± 0.034 at depth 2 (12 instances) and 0.513 ± "
+    "0.028 at depth 4 (20 instances, t = 200): about one half at every depth, so that "
+    "the fall of the reference is noise of three instances."
+)
 _SOURCE = "computed apart: d = 32, 24 samples, rank-8 target, T = 1000, three instances"
 _DESCENT_T1, _DESCENT_STEPS = 0.5, (8000, 16_000, 32_000)
 
@@ -106,51 +117,59 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
             kind="at_most",
         )
     )
+    return (*claims, *_falls(settings, dataset))
+
+
+def _falls(settings: Settings, dataset: Any) -> list[Claim]:
+    """The deepest against the shallowest, instance by instance."""
     deep, shallow = max(settings.train_depths), min(settings.train_depths)
-    if deep > shallow:
-        fall = dataset["train_rank"].sel(train_depth=deep) - dataset["train_rank"].sel(
-            train_depth=shallow
-        )
-        mean, interval = mean_interval(fall)
-        claims.append(
+    if deep == shallow:
+        return []
+    found: list[Claim] = []
+    for name, variable, quantity, note in (
+        ("rank", "train_rank", "effective rank", ""),
+        ("test-error", "train_test_error", "expected test loss", _ERROR_NOTE),
+    ):
+        ends = dataset[variable]
+        fall = mean_of(ends.sel(train_depth=deep) - ends.sel(train_depth=shallow))
+        found.append(
             Claim(
-                "train-rank-falls",
-                f"Depth {deep} ends at a lower effective rank than depth {shallow} on "
-                "the same data: mean difference, two standard errors.",
-                "Huh et al. 2021: depth lowers the rank after training",
+                f"train-{name}-falls",
+                f"Depth {deep} ends at a lower {quantity} than depth {shallow} on the "
+                f"same data: difference, {fall.over}.",
+                f"Huh et al. 2021: depth lowers the {quantity} after training",
                 expected=0.0,
-                measured=mean,
+                measured=fall.mean,
                 kind="at_most",
-                interval=interval,
+                interval=fall.interval,
+                note=f"{fall.undecided} {note}" if not fall.interval[1] <= 0 else "",
             )
         )
-    return tuple(claims)
+    return found
 
 
 def _compared(depth: int, at: Any) -> list[Claim]:
-    """Rank and test error against means of three instances.
-
-    The tolerance of each is two standard errors of a mean of three, from the spread
-    found here, which covers what other draws of the data would change.
-    """
+    """Rank and test error against means of three instances."""
     found: list[Claim] = []
-    for name, quantity, expected in (
-        ("rank", "Effective rank", _RANKS[depth]),
-        ("test-error", "Expected test loss over that of the zero map", _ERRORS[depth]),
+    rank, error = (_RANKS, _RANK_TOLERANCES[depth]), (_ERRORS, _ERROR_TOLERANCE)
+    for name, quantity, (known, tolerance), note in (
+        ("rank", "Effective rank", rank, ""),
+        ("test-error", "Expected test loss over that of 0", error, _ERROR_NOTE),
     ):
-        values = at[f"train_{name.replace('-', '_')}"].values
-        mean, interval = mean_interval(values)
+        mean = mean_of(at[f"train_{name.replace('-', '_')}"].values)
+        held = abs(mean.mean - known[depth]) <= tolerance
         found.append(
             Claim(
                 f"train-{name}-depth-{depth}",
-                f"{quantity} at the end of gradient flow at depth {depth}, mean over "
-                f"{len(values)} instances (interval: two standard errors; tolerance: "
-                "two standard errors of a mean of three).",
+                f"{quantity} at the end of gradient flow at depth {depth}, "
+                f"{mean.over} (tolerance: two standard errors of the reference, a "
+                "mean of three).",
                 _SOURCE,
-                expected=expected,
-                measured=mean,
-                tolerance=2 * float(np.nanstd(values, ddof=1)) / 3**0.5,
-                interval=interval,
+                expected=known[depth],
+                measured=mean.mean,
+                tolerance=tolerance,
+                interval=mean.interval,
+                note="" if held else note,
             )
         )
     return found
@@ -219,7 +238,8 @@ def descent(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
         _DESCENT_T1,
         rtol=settings.law_rtol,
         atol=1e-3 * settings.law_rtol,
-        solver=BDF(),
+        # Short and not stiff; its program is the smaller one to compile.
+        solver=diffrax.Dopri8(),
         save=save,
         throw=False,
         progress=False,
