@@ -95,17 +95,25 @@ def _adversary(width: int, dataset: Any) -> list[Claim]:
         least = here.sel(init_labels="least") / here.sel(init_labels="gaussian")
         return float(least.median())
 
+    lecun = _SETTINGS["lecun", 1.0]
+    slower, moved = ratio("time", lecun), ratio("drift", lecun)
+    found = (
+        "A kernel that stood still would learn them slowest; this one moves, and "
+        f"{moved:.3g} times as far as under Gaussian labels (median over seeds of the "
+        "ratio). Where the first layer alone is trained they do cost time: see the "
+        "next claim."
+    )
     return [
         Claim(
-            "init-adversary-moves-kernel",
-            "Labels along the direction that the mean kernel learns slowest drive the "
-            f"net out of the kernel regime (LeCun, both layers, width {width}): median "
-            "over seeds of the kernel's change, over that under Gaussian labels. They "
-            "need not take longer: the kernel turns to them.",
+            "init-adversary",
+            "Labels along the direction that the mean kernel learns slowest cost time "
+            f"(LeCun, both layers, width {width}): median over seeds of the time to "
+            "zero loss, over that under Gaussian labels.",
             "gflow: a kernel that stood still would learn them at its least rate",
             expected=1.0,
-            measured=ratio("drift", _SETTINGS["lecun", 1.0]),
+            measured=slower,
             kind="at_least",
+            note="" if slower >= 1 else found,
         ),
         Claim(
             "init-adversary-costs-time",
