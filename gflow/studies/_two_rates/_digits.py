@@ -36,8 +36,8 @@ def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 "digits",
                 f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
                 "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
-                "digit or an odd one). Top left: share of labelings learned to zero loss, "
-                "against parameters per example. Top right: time that takes. Below: "
+                "digit or an odd one). Top left: share of labelings learned to zero "
+                "loss, against parameters per example. Top right: time that takes. Below: "
                 "change of the kernel (dots) and activations flipped (crosses), "
                 "medians over those that converge.",
                 _draw,

@@ -86,8 +86,8 @@ def _when(here: Any, prefix: str, cell: tuple[float, int]) -> str:
             f"{sorted(_TIMES)[2]:.0f} and {max(_TIMES):.0f}."
         )
     return (
-        f"{known}Kinks at which the flow was not unique: {', '.join(f'{c:g}' for c in choices)}. A "
-        "count differs where the horizon is shorter than the last time, or another way "
+        f"{known}Kinks at which the flow was not unique: "
+        f"{', '.join(f'{c:g}' for c in choices)}. A count differs where the horizon is shorter than the last time, or another way "
         "is taken at such a kink."
     )
 
@@ -157,8 +157,7 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
 def _parameters(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
     """2 to 4 parameters per example, from both sides: a factor √2 about √8."""
     per_width = (settings.dim + 1) / n
-    source = "computed for this project: zero loss comes at m(d+1)/n of 2 to 4"
-    interval = (found.width[1][0] * per_width, found.width[1][1] * per_width)
+    low, high = (end * per_width for end in found.width[1])
     cases = (
         (
             "parameters",
@@ -175,7 +174,7 @@ def _parameters(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
             "half-way (in log m) between a seed's last width that fails and the next, "
             "geometric mean over seeds with its 95 % bootstrap interval",
             found.width[0] * per_width,
-            _known(interval),
+            _known((low, high)),
             "Most seeds converge earlier than the last of them, which is what 2 to 4 "
             "was read from; the source too has 3 of 4 at 1.76.",
         ),
@@ -186,7 +185,7 @@ def _parameters(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
             f"boundary-{name}-n{n}",
             f"Parameters per example, m(d+1)/n, are 2 to 4 {where} (n = {n}, ratio "
             f"{found.ratio:g}).",
-            source,
+            "computed for this project: zero loss comes at m(d+1)/n of 2 to 4",
             expected=np.sqrt(8),
             measured=measured,
             tolerance=np.sqrt(2),

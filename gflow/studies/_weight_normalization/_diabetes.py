@@ -49,10 +49,10 @@ def diabetes(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
             Figure(
                 "diabetes",
                 f"Interpolating {settings.diabetes_samples} patients with 64 features "
-                f"(least l1 norm Q = {least:.4g}). Top left: how far the limit's l1 norm "
-                "is above the least one, with its theoretical bound (dashed). Top "
-                "right: distance of the limit to the l1 minimizer. Below: mean square error "
-                "on the other patients, in units of the training variance; the l1 "
+                f"(least l1 norm Q = {least:.4g}). Top left: how far the limit's l1 "
+                "norm is above the least one, with its theoretical bound (dashed). Top "
+                "right: distance of the limit to the l1 minimizer. Below: mean square "
+                "error on the other patients, in units of the training variance; the l1 "
                 "minimizer and the mean as a prediction for comparison. To be sparser "
                 "is not to predict better: every interpolation fits the noise.",
                 _draw,
