@@ -37,8 +37,8 @@ def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
                 "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
                 "digit or an odd one). Top left: share of labelings learned to zero "
-                "loss, against parameters per example. Top right: time that takes. Below: "
-                "change of the kernel (dots) and activations flipped (crosses), "
+                "loss, against parameters per example. Top right: time that takes. "
+                "Below: change of the kernel (dots) and activations flipped (crosses), "
                 "medians over those that converge.",
                 _draw,
             ),
@@ -153,7 +153,7 @@ def _draw(dataset: Any) -> Any:
         handles += right.plot([], [], mark, **look)
         labels.append(name)
     # In the empty fourth place.
-    right.legend(handles, labels, loc="center left", bbox_to_anchor=(1.25, 0.5))
+    figure.legend(handles, labels, loc="center", bbox_to_anchor=(0.75, 0.25))
     middle.set(title="How long does it take?", yscale="log")
     middle.set_ylabel("time t to zero loss")
     right.set(title="Does the kernel move?", ylabel="percent", yscale="log")

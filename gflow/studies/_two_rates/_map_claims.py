@@ -26,8 +26,8 @@ _STUCK = {4: 2.5}
 _AT_REST = (1.157, 3.592, 2.398, 2.680)
 _TIMES = (171.36, 225.28, 144.14, 546.2)
 # Width: change of the kernel, and of activations, at zero loss; both rates 1. The
-# source gives one number for four seeds and not which; the mean agrees, the median
-# does not, so that both are stated.
+# source gives one number for four seeds and not which; the mean agrees to its digits,
+# the median does not, so that both are stated.
 _DRIFTS = {16: 2.45, 64: 0.52, 128: 0.20}
 _FLIPS = {16: 0.16}
 
@@ -87,8 +87,8 @@ def _when(here: Any, prefix: str, cell: tuple[float, int]) -> str:
         )
     return (
         f"{known}Kinks at which the flow was not unique: "
-        f"{', '.join(f'{c:g}' for c in choices)}. A count differs where the horizon is shorter than the last time, or another way "
-        "is taken at such a kink."
+        f"{', '.join(f'{c:g}' for c in choices)}. A count differs where the horizon is "
+        "shorter than the last time, or another way is taken at such a kink."
     )
 
 
@@ -139,8 +139,9 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
         *_parameters(settings, n, found),
         Claim(
             f"boundary-drift-n{n}",
-            f"At that width (n = {n}) the kernel changes by more than its own size: "
-            "median over seeds, 95 % bootstrap interval.",
+            f"At a seed's first width from which on its flows converge (n = {n}) the "
+            "kernel changes by more than its own size: median over seeds, 95 % bootstrap "
+            "interval.",
             _PAPER,
             expected=1.0,
             measured=found.drift[0],
@@ -204,8 +205,8 @@ def _known(interval: tuple[float, float]) -> tuple[float, float] | None:
 def _factor(settings: Settings, n: int, found: Thresholds) -> Claim:
     return Claim(
         f"boundary-factor-n{n}",
-        "The width at which the kernel changes by less than 10 % is many times that "
-        f"from which on flows converge (n = {n}): geometric mean over seeds of the "
+        "The width at which the kernel changes by less than 10 % is many times the "
+        f"half-way width of a seed (n = {n}): geometric mean over seeds of the "
         "factor, 95 % bootstrap interval. A lower bound given by the grid: a seed that "
         f"does not come to 10 % counts with the largest width, {max(settings.widths)}, "
         "as if it did there.",

@@ -52,9 +52,9 @@ def diabetes(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
                 f"(least l1 norm Q = {least:.4g}). Top left: how far the limit's l1 "
                 "norm is above the least one, with its theoretical bound (dashed). Top "
                 "right: distance of the limit to the l1 minimizer. Below: mean square "
-                "error on the other patients, in units of the training variance; the l1 "
-                "minimizer and the mean as a prediction for comparison. To be sparser "
-                "is not to predict better: every interpolation fits the noise.",
+                "error on the other patients, in units of the training variance; the "
+                "l1 minimizer and the mean as a prediction for comparison. To be "
+                "sparser is not to predict better: every interpolation fits the noise.",
                 _draw,
             ),
         ),
@@ -200,7 +200,7 @@ def _draw(dataset: Any) -> Any:
     handles, labels = left.get_legend_handles_labels()
     more, names = right.get_legend_handles_labels()
     # In the empty fourth place.
-    right.legend(
-        handles + more, labels + names, loc="center left", bbox_to_anchor=(1.25, 0.5)
+    figure.legend(
+        handles + more, labels + names, loc="center", bbox_to_anchor=(0.75, 0.25)
     )
     return figure

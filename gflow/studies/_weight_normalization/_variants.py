@@ -86,8 +86,8 @@ def explicit_steps(settings: Settings, progress: ReportProgress) -> StudyResult:
         f"spaced to t = {_STIFF_T1:g}, chosen here: "
         f"{steps['Tsit5'] / _STIFF_T1:.3g} per unit of time (BDF: "
         f"{steps['BDF'] / _STIFF_T1:.3g}).",
-        "gflow: explicit steps are bound by stability, some ten or more per unit of "
-        "time; an independent script reported 1.2e6 without start and horizon",
+        "gflow: a size, ten steps per unit of time; an independent script reported "
+        "1.2e6 without start and horizon",
         expected=1e5,
         measured=steps["Tsit5"],
         kind="at_least",
