@@ -140,8 +140,8 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
         Claim(
             f"boundary-drift-n{n}",
             f"At a seed's first width from which on its flows converge (n = {n}) the "
-            "kernel changes by more than its own size: median over seeds, 95 % bootstrap "
-            "interval.",
+            "kernel changes by more than its own size: median over seeds, 95 % "
+            "bootstrap interval.",
             _PAPER,
             expected=1.0,
             measured=found.drift[0],

@@ -22,17 +22,16 @@ def map_claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
 
 
 def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
-    reached = dataset["map_reached"]
-    distances = dataset["map_from_limit"].values
+    reached, distances = dataset["map_reached"], dataset["map_from_limit"].values
     off = np.sum(distances > 1e3 * settings.coarse_residual)
-    gap = np.abs(dataset["map_descent_time"].values / dataset["map_time"].values - 1)
+    gap = np.abs(dataset["map_descent_time"] / dataset["map_time"] - 1).values
     return [
         Claim(
             "maps-reached",
             "Flows on random instances, plain and normalized, reach a relative "
             f"residual of {settings.coarse_residual:g} within "
             f"{settings.map_max_steps} steps: share. Of {reached.size} flows "
-            f"{_missing(dataset)} do not: deep nets with a large kappa wait at saddles.",
+            f"{_missing(dataset)} do not: deep nets wait at saddles.",
             "gflow: implicit solver",
             expected=0.95,
             measured=float(reached.mean()),
@@ -43,7 +42,7 @@ def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
             "Flows that reach it end where the potential's minimizer is: 95th "
             "percentile of the relative distance over "
             f"{np.isfinite(distances).sum()} of {reached.size} flows (largest "
-            f"{np.nanmax(distances, initial=0.0):.2g}; {off} above the bound).",
+            f"{np.nanmax(distances, initial=0):.2g}; {off} above the bound).",
             "derived: dual of the potential that the flow minimizes",
             expected=0.0,
             measured=float(np.nanquantile(distances, 0.95)),
