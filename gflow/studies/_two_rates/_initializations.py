@@ -11,7 +11,7 @@ from .._study import Figure, ReportProgress, StudyResult
 from ._runs import Cell, run_cell, table
 from ._settings import Settings
 
-# How each paper trains its net: the ratio η₂/η₁, and a name for legends.
+# After the papers that `relu_init` names, in the form given there: the ratio η₂/η₁, and a name for legends.
 _SETTINGS = {
     ("lecun", 1.0): "LeCun, both layers",
     ("zero_output", 1.0): "zero output, both layers",
@@ -56,7 +56,8 @@ def initializations(settings: Settings, progress: ReportProgress) -> StudyResult
 def _figure(settings: Settings) -> Figure:
     return Figure(
         "initializations",
-        f"Three initializations on n = 50 examples in d = {settings.dim} "
+        "Three initializations (LeCun's; zero output after Nguyen 2021; Oymak after "
+        f"Oymak, Soltanolkotabi 2020, see relu_init) on n = 50 examples in d = {settings.dim} "
         f"dimensions, at width {settings.compared_widths[-1]}, by labels: "
         "Gaussian and their signs, independent of the data, and the direction "
         "that the mean kernel learns slowest. Left: time at which the loss "
@@ -100,8 +101,7 @@ def _adversary(width: int, dataset: Any) -> list[Claim]:
     found = (
         "A kernel that stood still would learn them slowest; this one moves, and "
         f"{moved:.3g} times as far as under Gaussian labels (median over seeds of the "
-        "ratio). Where the first layer alone is trained they do cost time: see the "
-        "next claim."
+        "ratio). For a kernel that moves little see init-adversary-costs-time."
     )
     return [
         Claim(
