@@ -11,7 +11,8 @@ from .._study import Figure, ReportProgress, StudyResult
 from ._runs import Cell, run_cell, table
 from ._settings import Settings
 
-# After the papers that `relu_init` names, in the form given there: the ratio η₂/η₁, and a name for legends.
+# After the papers that `relu_init` names, in the form given there: the ratio η₂/η₁,
+# and a name for legends.
 _SETTINGS = {
     ("lecun", 1.0): "LeCun, both layers",
     ("zero_output", 1.0): "zero output, both layers",
@@ -57,8 +58,8 @@ def _figure(settings: Settings) -> Figure:
     return Figure(
         "initializations",
         "Three initializations (LeCun's; zero output after Nguyen 2021; Oymak after "
-        f"Oymak, Soltanolkotabi 2020, see relu_init) on n = 50 examples in d = {settings.dim} "
-        f"dimensions, at width {settings.compared_widths[-1]}, by labels: "
+        "Oymak, Soltanolkotabi 2020, see relu_init) on n = 50 examples in d = "
+        f"{settings.dim} dimensions, at width {settings.compared_widths[-1]}, by labels: "
         "Gaussian and their signs, independent of the data, and the direction "
         "that the mean kernel learns slowest. Left: time at which the loss "
         f"comes to {settings.zero:g} of |y|^2/2. Right: how far the kernel has "
