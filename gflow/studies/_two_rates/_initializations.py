@@ -59,8 +59,8 @@ def _figure(settings: Settings) -> Figure:
         "initializations",
         "Three initializations (LeCun's; zero output after Nguyen 2021; Oymak after "
         "Oymak, Soltanolkotabi 2020, see relu_init) on n = 50 examples in d = "
-        f"{settings.dim} dimensions, at width {settings.compared_widths[-1]}, by labels: "
-        "Gaussian and their signs, independent of the data, and the direction "
+        f"{settings.dim} dimensions, at width {settings.compared_widths[-1]}, by "
+        "labels: Gaussian and their signs, independent of the data, and the direction "
         "that the mean kernel learns slowest. Left: time at which the loss "
         f"comes to {settings.zero:g} of |y|^2/2. Right: how far the kernel has "
         "moved by then. A dot for each seed that converges; the number above "
