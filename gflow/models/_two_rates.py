@@ -93,10 +93,13 @@ def relu_init(
     - `"lecun"`: w_j ~ N(0, I/d), a_j ~ N(0, 1/m). Both layers are trained (Nguyen
         2021, section 3.2; Razborov 2022).
     - `"zero_output"`: w as LeCun's, a = 0, so that the net is 0 at first and the loss
-        ½‖y‖²: the other kind in Nguyen's proof, where output weights must be small.
+        ½‖y‖². After Nguyen 2021: taken from there is only that output weights are
+        small at the start.
     - `"oymak"`: w_j ~ N(0, I) for data of unit norm, and a fixed, ‖y‖/√(m n) for the
-        first half of the units and the opposite for the others (Oymak,
-        Soltanolkotabi 2020, for ReLU): train it with rates (1, 0).
+        first half of the units and the opposite for the others. After Oymak,
+        Soltanolkotabi 2020: taken from there is a first layer that is Gaussian and
+        trained alone, under fixed output weights of both signs and one size. Train it
+        with rates (1, 0).
 
     **Arguments:** `kind`; `X` (n, d); `y` (n,); `width`: m; `rng`: drawn from in the
     order w, a.
@@ -107,8 +110,8 @@ def relu_init(
 
     **Differs from the source:** for `"oymak"` the data need not have unit norm: w is
     divided by the root mean square of ‖x_i‖ instead, which gives the preactivations the
-    same law. With an odd m one unit more has the first sign. Nguyen bounds the output
-    weights; here they vanish.
+    same law. With an odd m one unit more has the first sign. The size of a is not
+    claimed to be the source's, nor is a = 0.
 
     **References:** LeCun et al. 1998, "Efficient BackProp"; Nguyen 2021 (arXiv
     2101.09612); Oymak, Soltanolkotabi 2020 (arXiv 1902.04674).

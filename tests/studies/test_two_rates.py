@@ -105,6 +105,8 @@ def test_thresholds_by_hand() -> None:
     found = thresholds(dataset, "map_5", settings)
     np.testing.assert_allclose(found.width[0], 2.0)
     np.testing.assert_allclose(found.width[1], [np.sqrt(2), np.sqrt(8)])
+    # From 4 on both converge.
+    assert found.all_width == 4.0
     # Changes at the first widths that converge are 0.2 and 0.1; 10 % is met at 4.
     np.testing.assert_allclose(found.drift[0], 0.15)
     np.testing.assert_allclose(found.lazy_factor[0], 2.0)

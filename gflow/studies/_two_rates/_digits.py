@@ -36,9 +36,9 @@ def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 "digits",
                 f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
                 "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
-                "digit or an odd one). Left: share of labelings learned to zero loss, "
-                "against parameters per example. Middle: time that takes. Right: "
-                "change of the kernel (dots) and activations flipped (crosses), "
+                "digit or an odd one). Top left: share of labelings learned to zero "
+                "loss, against parameters per example. Top right: time that takes. "
+                "Below: change of the kernel (dots) and activations flipped (crosses), "
                 "medians over those that converge.",
                 _draw,
             ),
@@ -65,6 +65,12 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     widest = dataset.sel(digits_width=width)
     converged = widest["digits_converged"]
     drifts = widest["digits_drift"].where(converged > 0).median("digits_seed")
+    times = widest["digits_time"].where(converged > 0).median("digits_seed")
+
+    def ratio(of: Any) -> float:
+        return float(of.sel(digits_labels="random") / of.sel(digits_labels="true"))
+
+    slower = ratio(times)
     return (
         Claim(
             "digits-random-labels",
@@ -84,16 +90,25 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
             kind="at_least",
         ),
         Claim(
-            "digits-random-moves-kernel",
-            f"Random labels move the kernel farther than true ones (width {width}): "
-            "ratio of the median changes of those that converge.",
-            "gflow: measured; true labels need fewer new features",
+            "digits-random-slower",
+            f"Random labels take longer than true ones (width {width}): ratio of the "
+            "median times to zero loss, of those that converge.",
+            "Zhang, Bengio, Hardt, Recht, Vinyals 2017",
             expected=1.0,
-            measured=float(
-                drifts.sel(digits_labels="random") / drifts.sel(digits_labels="true")
-            ),
+            measured=slower,
             kind="at_least",
+            note="" if slower >= 1 else _sooner(ratio(drifts)),
         ),
+    )
+
+
+def _sooner(moved: float) -> str:
+    """What was found where random labels were learned sooner."""
+    return (
+        "Random labels were learned sooner here, and moved the kernel "
+        f"{moved:.3g} times as far (ratio of medians). Why is not proved. The source "
+        "trains large nets on far more images by stochastic gradient descent; these "
+        "are few examples, few labelings, and flows followed to zero loss."
     )
 
 
@@ -114,7 +129,7 @@ def _dataset(settings: Settings, cells: list[Cell], shape: tuple[int, ...]) -> A
 def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, label_ticks, panels
 
-    figure, (left, middle, right) = panels(3, columns=3)
+    figure, (left, middle, right) = panels(3)
     x = dataset.digits_width.values * (64 + 1) / dataset.attrs["digits_samples"]
     for kind, color in zip(dataset.digits_labels.values, COLORS, strict=False):
         here = dataset.sel(digits_labels=kind)
@@ -132,7 +147,13 @@ def _draw(dataset: Any) -> Any:
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
         label_ticks(ax, x, ".2g")
     left.set(title="Are random labels learned by heart?", ylabel="share of labelings")
-    left.legend()
+    handles, labels = left.get_legend_handles_labels()
+    look = {"color": "gray", "markersize": 6}
+    for mark, name in (("o-", "change of the kernel"), ("x--", "activations flipped")):
+        handles += right.plot([], [], mark, **look)
+        labels.append(name)
+    # In the empty fourth place.
+    figure.legend(handles, labels, loc="center", bbox_to_anchor=(0.75, 0.25))
     middle.set(title="How long does it take?", yscale="log")
     middle.set_ylabel("time t to zero loss")
     right.set(title="Does the kernel move?", ylabel="percent", yscale="log")

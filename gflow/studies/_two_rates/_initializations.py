@@ -11,7 +11,8 @@ from .._study import Figure, ReportProgress, StudyResult
 from ._runs import Cell, run_cell, table
 from ._settings import Settings
 
-# How each paper trains its net: the ratio η₂/η₁, and a name for legends.
+# After the papers that `relu_init` names, in the form given there: the ratio η₂/η₁,
+# and a name for legends.
 _SETTINGS = {
     ("lecun", 1.0): "LeCun, both layers",
     ("zero_output", 1.0): "zero output, both layers",
@@ -56,9 +57,10 @@ def initializations(settings: Settings, progress: ReportProgress) -> StudyResult
 def _figure(settings: Settings) -> Figure:
     return Figure(
         "initializations",
-        f"Three initializations on n = 50 examples in d = {settings.dim} "
-        f"dimensions, at width {settings.compared_widths[-1]}, by labels: "
-        "Gaussian and their signs, independent of the data, and the direction "
+        "Three initializations (LeCun's; zero output after Nguyen 2021; Oymak after "
+        "Oymak, Soltanolkotabi 2020, see relu_init) on n = 50 examples in d = "
+        f"{settings.dim} dimensions, at width {settings.compared_widths[-1]}, by "
+        "labels: Gaussian and their signs, independent of the data, and the direction "
         "that the mean kernel learns slowest. Left: time at which the loss "
         f"comes to {settings.zero:g} of |y|^2/2. Right: how far the kernel has "
         "moved by then. A dot for each seed that converges; the number above "
@@ -95,17 +97,24 @@ def _adversary(width: int, dataset: Any) -> list[Claim]:
         least = here.sel(init_labels="least") / here.sel(init_labels="gaussian")
         return float(least.median())
 
+    lecun = _SETTINGS["lecun", 1.0]
+    slower, moved = ratio("time", lecun), ratio("drift", lecun)
+    found = (
+        "A kernel that stood still would learn them slowest; this one moves, and "
+        f"{moved:.3g} times as far as under Gaussian labels (median over seeds of the "
+        "ratio). For a kernel that moves little see init-adversary-costs-time."
+    )
     return [
         Claim(
-            "init-adversary-moves-kernel",
-            "Labels along the direction that the mean kernel learns slowest drive the "
-            f"net out of the kernel regime (LeCun, both layers, width {width}): median "
-            "over seeds of the kernel's change, over that under Gaussian labels. They "
-            "need not take longer: the kernel turns to them.",
+            "init-adversary",
+            "Labels along the direction that the mean kernel learns slowest cost time "
+            f"(LeCun, both layers, width {width}): median over seeds of the time to "
+            "zero loss, over that under Gaussian labels.",
             "gflow: a kernel that stood still would learn them at its least rate",
             expected=1.0,
-            measured=ratio("drift", _SETTINGS["lecun", 1.0]),
+            measured=slower,
             kind="at_least",
+            note="" if slower >= 1 else found,
         ),
         Claim(
             "init-adversary-costs-time",

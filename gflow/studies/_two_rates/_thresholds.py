@@ -17,6 +17,8 @@ class Thresholds:
     """At one ratio, each with its 95 % bootstrap interval over seeds.
 
     - `width`: geometric mean over seeds of the threshold width m*.
+    - `all_width`: least width from which on all seeds converge, without interval; NaN
+        if not even at the largest.
     - `drift`: median over seeds of the kernel's change at the first width above m*.
     - `lazy_factor`: geometric mean of (width at which the change falls to 10 %)/m*; a
         lower bound, as a seed that does not come there counts with the largest width.
@@ -24,12 +26,13 @@ class Thresholds:
 
     ratio: float
     width: tuple[float, Interval]
+    all_width: float
     drift: tuple[float, Interval]
     lazy_factor: tuple[float, Interval]
 
     def variables(self, prefix: str) -> dict[str, Any]:
         """For a dataset: value, low, high."""
-        return {
+        return {f"{prefix}_threshold_all_width": ((), self.all_width)} | {
             f"{prefix}_threshold_{name}": ("map_bound", [value, *interval])
             for name, (value, interval) in (
                 ("width", self.width),
@@ -64,6 +67,7 @@ def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
     return Thresholds(
         ratio,
         width=of(logs, lambda v: np.exp(np.mean(v))),
+        all_width=_all_width(converged, widths),
         drift=of(firsts, np.median),
         lazy_factor=of(lazy - logs, lambda v: np.exp(np.mean(v))),
     )
@@ -81,6 +85,13 @@ def _log_threshold(converged: Any, widths: Any) -> float:
     last = failed[-1]
     after = widths[min(last + 1, len(widths) - 1)]
     return float(0.5 * np.log(widths[last] * after))
+
+
+def _all_width(converged: Any, widths: Any) -> float:
+    """The first width after the last at which a seed fails."""
+    failed = np.flatnonzero((converged < 1).any(axis=0))
+    first = failed[-1] + 1 if len(failed) else 0
+    return float(widths[first]) if first < len(widths) else float("nan")
 
 
 def _first(converged: Any, drift: Any) -> float:

@@ -49,12 +49,12 @@ def diabetes(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
             Figure(
                 "diabetes",
                 f"Interpolating {settings.diabetes_samples} patients with 64 features "
-                f"(least l1 norm Q = {least:.4g}). Left: how far the limit's l1 norm "
-                "is above the least one, with its theoretical bound (dashed). Middle: "
-                "distance of the limit to the l1 minimizer. Right: mean square error "
-                "on the other patients, in units of the training variance; the l1 "
-                "minimizer and the mean as a prediction for comparison. To be sparser "
-                "is not to predict better: every interpolation fits the noise.",
+                f"(least l1 norm Q = {least:.4g}). Top left: how far the limit's l1 "
+                "norm is above the least one, with its theoretical bound (dashed). Top "
+                "right: distance of the limit to the l1 minimizer. Below: mean square "
+                "error on the other patients, in units of the training variance; the "
+                "l1 minimizer and the mean as a prediction for comparison. To be "
+                "sparser is not to predict better: every interpolation fits the noise.",
                 _draw,
             ),
         ),
@@ -175,7 +175,7 @@ def _dataset(
 def _draw(dataset: Any) -> Any:
     from ...plots import panels
 
-    figure, (left, middle, right) = panels(3, columns=3)
+    figure, (left, middle, right) = panels(3)
     alpha = dataset.diabetes_alpha.values
     for method in dataset.diabetes_method.values:
         at = {"diabetes_method": method}
@@ -197,5 +197,10 @@ def _draw(dataset: Any) -> Any:
     left.set(title="How sparse is the interpolation?", ylabel="l1 norm / least - 1")
     middle.set(title="Is it the sparsest one?", ylabel="relative distance to it")
     right.set(title="Does it predict better?", ylabel="test error / variance")
-    figure.legend(loc="outside lower center", ncols=3)
+    handles, labels = left.get_legend_handles_labels()
+    more, names = right.get_legend_handles_labels()
+    # In the empty fourth place.
+    figure.legend(
+        handles + more, labels + names, loc="center", bbox_to_anchor=(0.75, 0.25)
+    )
     return figure

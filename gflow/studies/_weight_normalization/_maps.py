@@ -172,8 +172,8 @@ def _error_figures(settings: Settings, sparsity: int, at: str) -> tuple[Figure, 
             f"{at}; the number is its decimal logarithm, blue where normalization "
             f"helps. The line is the law, drawn without any run: {law}. It "
             "tells help (above) from harm (below) left of the dotted line, r0 = r; "
-            "right of that no flow ends near the true vector, and its norm tells "
-            "nothing. Gray: as in the map of errors.",
+            "right of that flows end away from the true vector, and its norm tells "
+            "little. Gray: as in the map of errors.",
             lambda dataset: draw_helps(dataset, sparsity),
         ),
     )
