@@ -1,8 +1,11 @@
 """What every test rests on: float64, and shapes checked as gflow is called."""
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 # The hook changes what an import yields, so it comes first of all.
@@ -10,3 +13,15 @@ assert "gflow" not in sys.modules, "gflow was imported before its shapes were ch
 install_import_hook("gflow", "typechecker.checked")
 
 jax.config.update("jax_enable_x64", True)
+
+# Linux allows a process 65,530 mappings of memory, of which each compiled program takes
+# some thirty: beyond them LLVM aborts.
+_MAPPINGS, _MOST = Path("/proc/self/maps"), 20_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_forgotten() -> Iterator[None]:
+    """Between modules, before the programs so far fill what there is room for."""
+    yield
+    if _MAPPINGS.exists() and len(_MAPPINGS.read_bytes().splitlines()) > _MOST:
+        jax.clear_caches()
