@@ -1,10 +1,13 @@
 """The pieces of the parts on linear over-parameterization that need no long run."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from gflow.studies import with_settings
 from gflow.studies._low_rank._classification import classification
+from gflow.studies._low_rank._classification_runs import load_images
 from gflow.studies._low_rank._settings import FULL, SMOKE
 
 
@@ -14,7 +17,7 @@ from gflow.studies._low_rank._settings import FULL, SMOKE
         ("image_sets=cifar", "image_sets must be one of"),
         ("sgd_etas=0.1", "must be as many"),
         ("num_train=1400", "at most 1437"),
-        ("pooling=3", "must divide 28"),
+        ("image_sets=folder", "folder needs folder_path"),
         ("expansion_depths=1", "expansion_depths must be >= 2"),
         ("paired_seeds=1", "paired_seeds must be >= 2"),
     ],
@@ -22,6 +25,32 @@ from gflow.studies._low_rank._settings import FULL, SMOKE
 def test_settings_out_of_range_are_refused(setting: str, message: str):
     with pytest.raises(ValueError, match=message):
         with_settings(SMOKE, [setting])
+
+
+def test_pooling_divides_the_pixels_of_the_sets_that_are_pooled():
+    assert with_settings(SMOKE, ["pooling=3"]).pooling == 3
+    with pytest.raises(ValueError, match="must divide 28, pixels of mnist"):
+        with_settings(SMOKE, ["pooling=3", "image_sets=mnist"])
+
+
+def test_a_folder_of_images(tmp_path: Path):
+    from PIL import Image
+
+    for place in range(24):
+        file = tmp_path / ("train", "val")[place % 4 == 3] / "one" / f"{place}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (51, 102, 255)).save(file)
+    given = ["image_sets=folder", f"folder_path={tmp_path}", "folder_size=8"]
+    with pytest.raises(ValueError, match="folder has 18 images to train on"):
+        load_images("folder", with_settings(SMOKE, given), 0)
+    few = with_settings(
+        SMOKE, [*given, "num_train=8", "num_validation=10", "num_test=5"]
+    )
+    images = load_images("folder", few, 0)
+    # Two pixels each way make one; of six held out num_test are kept.
+    assert images.x.shape == (18, 4, 4, 3)
+    assert images.x_test.shape == (5, 4, 4, 3)
+    np.testing.assert_allclose(images.x[0, 0, 0], [0.2, 0.4, 1.0], rtol=1e-15)
 
 
 def test_full_covers_smoke():

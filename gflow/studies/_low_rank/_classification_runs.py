@@ -14,8 +14,10 @@ from ...models import (
     Images,
     collapse,
     expand,
+    images_cifar10,
     images_digits,
     images_fashion_mnist,
+    images_folder,
     images_mnist,
 )
 from ...problem import EmpiricalRisk
@@ -78,8 +80,22 @@ def load_images(name: str, settings: ClassificationSettings, seed: int) -> Image
         return images_digits(seed=seed)
     if name == "mnist":
         images = images_mnist(seed=seed)
-    else:
+    elif name == "fashion-mnist":
         images = images_fashion_mnist(settings.fashion_path)
+    elif name == "cifar-10":
+        images = images_cifar10(settings.cifar_path)
+    else:
+        images = images_folder(
+            settings.folder_path,
+            settings.folder_size,
+            num_test=settings.num_test,
+            seed=seed,
+        )
+    if len(images.y) < settings.num_train + settings.num_validation:
+        raise ValueError(
+            f"{name} has {len(images.y)} images to train on, and num_train + "
+            f"num_validation are {settings.num_train + settings.num_validation}"
+        )
     num, size = settings.num_test, settings.pooling
     return dataclasses.replace(
         images,

@@ -6,7 +6,7 @@ from typing import Any
 from .._config import Config, option
 from ._nets import NETS, OPTIMIZERS
 
-IMAGE_SETS = ("digits", "mnist", "fashion-mnist")
+IMAGE_SETS = ("digits", "mnist", "fashion-mnist", "cifar-10", "folder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,13 @@ class ClassificationSettings(Config):
     )
     fashion_path: str = option(
         "/usr/share/datasets/fashion-mnist", help="directory of Fashion-MNIST's files"
+    )
+    cifar_path: str = option(
+        "", help="directory of the binary version of CIFAR-10, for that set"
+    )
+    folder_path: str = option("", help="folder of class/name.png, for the set folder")
+    folder_size: int = option(
+        32, help="pixels each way that images of a folder are scaled to", at_least=8
     )
     nets: tuple[str, ...] = option(
         ("mlp",), help="nets: one hidden layer, or two convolutions", choices=NETS
@@ -35,20 +42,23 @@ class ClassificationSettings(Config):
         1.0, help="hidden features of the factors, over outputs", above=0, at_most=8
     )
     sgd_etas: tuple[float, ...] = option(
-        (0.01, 0.03, 0.1, 0.3), help="step sizes of SGD to choose from", above=0
+        (0.03, 0.1, 0.3, 1.0), help="step sizes of SGD to choose from", above=0
     )
     adam_etas: tuple[float, ...] = option(
         (1e-3, 3e-3, 1e-2, 3e-2), help="step sizes of Adam to choose from", above=0
     )
     batch_size: int = option(50, help="images in a minibatch", at_least=1)
     train_steps: int = option(1000, help="steps of training", at_least=1)
-    num_train: int = option(1000, help="images to train on", at_least=10)
+    num_train: int = option(1000, help="images to train on", at_least=2)
     num_validation: int = option(
-        300, help="images by which step sizes and depths are chosen", at_least=10
+        300, help="images by which step sizes and depths are chosen", at_least=2
     )
-    num_test: int = option(5000, help="images to test on, at most", at_least=10)
+    num_test: int = option(5000, help="images to test on, at most", at_least=2)
     pooling: int = option(
-        2, help="pixels of 28 that are averaged, each way", at_least=1, at_most=4
+        2,
+        help="pixels averaged, each way, of all sets but the digits",
+        at_least=1,
+        at_most=4,
     )
     tuning_seeds: int = option(2, help="seeds of each trial of a step size", at_least=1)
     paired_seeds: int = option(5, help="seeds of the comparison", at_least=2)
@@ -78,19 +88,25 @@ class ClassificationSettings(Config):
             )
         if self.num_train + self.num_validation > 4000:
             raise ValueError("num_train + num_validation must be at most 4000")
-        if 28 % self.pooling:
-            raise ValueError("pooling must divide 28")
+        sides = {"mnist": 28, "fashion-mnist": 28, "cifar-10": 32}
+        sides["folder"] = self.folder_size
+        for name in self.image_sets:
+            if sides.get(name, self.pooling) % self.pooling:
+                raise ValueError(f"pooling must divide {sides[name]}, pixels of {name}")
+        for name, path in (("cifar-10", self.cifar_path), ("folder", self.folder_path)):
+            if name in self.image_sets and not path:
+                raise ValueError(f"{name} needs {name.split('-')[0]}_path")
         if self.flow_train > 1437:
             raise ValueError("flow_train must be at most 1437")
 
 
 FULL_CLASSIFICATION: dict[str, Any] = dict(  # noqa: C408 - options by name
-    image_sets=IMAGE_SETS,
+    image_sets=IMAGE_SETS[:3],
     nets=NETS,
     optimizers=OPTIMIZERS,
     expansion_depths=(2, 4, 8),
-    sgd_etas=(0.003, 0.01, 0.03, 0.1, 0.3),
-    adam_etas=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+    sgd_etas=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    adam_etas=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
     paired_seeds=10,
     flow_depths=(2, 4),
     flow_seeds=20,

@@ -16,14 +16,14 @@ from ...problem import EmpiricalRisk
 from ...solvers import BDF
 from ...steppers import gradient_descent, iterate
 from ...trajectory import LossBelow, Save, Trajectory
-from .._claim import Claim
-from .._statistics import paired
 from .._study import Figure, ReportProgress, StudyResult
 from ._classification_settings import ClassificationSettings
+from ._expansion_flow_claims import descent_claim, difference_claims, law_claims
 from ._nets import accuracy, cross_entropy, embedding_rank, predict
 
 # Long past the loss at which the flows stop.
 _T1 = 1e5
+_NUM_SAVED = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +51,16 @@ def expansion_flow(
         for depth in depths:
             count = f"{place + 1} of {settings.flow_seeds}"
             progress(f"flow on digits, depth {depth}: seed {count}")
-            run = _flow(problem, _expanded(net, depth), settings)
+            run = _flow(problem, _expanded(net, depth), flat[1], settings)
             ends[depth, place] = _end(run, flat[1], images.y_test)
     progress("gradient descent beside the flow")
     problem, _ = _start(settings, flat[0], images.y, seed)
     deep = ends[depths[-1], 0].run
     return StudyResult(
         claims=(
-            *_difference_claims(settings, ends, depths[-1]),
-            *_law_claims(settings, ends, depths),
-            _descent_claim(_descent_order(problem, deep)),
+            *difference_claims(settings, ends, depths[-1]),
+            *law_claims(settings, ends, depths),
+            descent_claim(_descent_order(problem, deep)),
         ),
         dataset=_dataset(settings, depths, ends),
         figures=(_figure(),),
@@ -97,7 +97,10 @@ def _expanded(net: eqx.nn.Sequential, depth: int) -> eqx.nn.Sequential:
 
 
 def _flow(
-    problem: EmpiricalRisk, w0: eqx.nn.Sequential, settings: ClassificationSettings
+    problem: EmpiricalRisk,
+    w0: eqx.nn.Sequential,
+    x_test: Any,
+    settings: ClassificationSettings,
 ) -> Trajectory:
     return simulate(
         problem,
@@ -110,18 +113,31 @@ def _flow(
         solver=BDF(num_ritz=0),
         stops=[LossBelow(settings.flow_loss)],
         invariants=chain_invariants(w0),
-        save=Save.log(num=20),
+        # A Partial and no closure: the same program for every seed.
+        observables={"rank": eqx.Partial(_rank, jnp.asarray(x_test))},
+        save=Save.log(num=_NUM_SAVED, first=1e-2, keep_params=False),
         throw=False,
         progress=False,
     )
 
 
+def _rank(x: Any, t: Any, w: eqx.nn.Sequential, problem: Any) -> Any:
+    del t, problem
+    return embedding_rank(collapse(w), x)
+
+
 def _end(run: Trajectory, x: Any, y: Any) -> _End:
     if not run.result.ok:
         return _End(run, float("nan"), float("nan"))
-    net = collapse(run.w1)
-    x, y = jnp.asarray(x), jnp.asarray(y)
-    return _End(run, float(accuracy(net, x, y)), float(embedding_rank(net, x)))
+    right = accuracy(collapse(run.w1), jnp.asarray(x), jnp.asarray(y))
+    return _End(run, float(right), float(run.observed["rank"][-1]))
+
+
+def _curve(run: Trajectory, name: str) -> np.ndarray:
+    """What was observed at the saved times, then NaN."""
+    curve = np.full(_NUM_SAVED + 2, np.nan)
+    curve[: len(run.ts)] = run.observed[name]
+    return curve
 
 
 def _descent_order(problem: EmpiricalRisk, flow: Trajectory) -> float:
@@ -148,111 +164,14 @@ def _descent_order(problem: EmpiricalRisk, flow: Trajectory) -> float:
     return float(np.log2(distances[0] / distances[1]))
 
 
-def _difference_claims(
-    settings: ClassificationSettings, ends: dict[tuple[int, int], _End], depth: int
-) -> list[Claim]:
-    seeds = range(settings.flow_seeds)
-
-    def more(name: str) -> np.ndarray:
-        deep, plain = (
-            np.array([getattr(ends[d, s], name) for s in seeds]) for d in (depth, 1)
-        )
-        return deep - plain
-
-    rank, gain = paired(more("rank")), paired(100 * more("accuracy"))
-    worse = gain.low < 0
-    return [
-        Claim(
-            "expansion-flow-rank",
-            f"Under gradient flow, from one function to one loss, {depth} factors a "
-            "layer end at an embedding of lower effective rank: mean difference to "
-            "the plain net, 95 % interval.",
-            "Huh et al. 2021 (arXiv 2103.10427), section 6",
-            expected=0.0,
-            measured=rank.mean,
-            interval=rank.interval,
-            kind="at_most",
-        ),
-        Claim(
-            "expansion-flow-accuracy",
-            f"So do they classify test digits better: mean gain of {depth} factors in "
-            "percentage points, 95 % interval.",
-            "Huh et al. 2021 (arXiv 2103.10427), section 6",
-            expected=0.0,
-            measured=gain.mean,
-            interval=gain.interval,
-            kind="at_least",
-            note=_accuracy_note(rank.mean, gain.high) if worse else "",
-        ),
-    ]
-
-
-def _accuracy_note(rank: float, high: float) -> str:
-    found = "The gain is negative" if high < 0 else "The interval holds 0"
-    return (
-        f"{found}, while the rank changes by {rank:+.2f}: on these images and at "
-        "this loss, lower rank does not go with better test accuracy."
-        if rank < 0
-        else f"{found}, and the rank is no lower."
-    )
-
-
-def _law_claims(
-    settings: ClassificationSettings,
-    ends: dict[tuple[int, int], _End],
-    depths: tuple[int, ...],
-) -> list[Claim]:
-    drifts = [
-        drift.relative
-        for (depth, _), end in ends.items()
-        if depth > 1
-        for drift in end.run.drift.values()
-    ]
-    times = np.array(
-        [[ends[d, s].run.ts[-1] for d in depths] for s in range(settings.flow_seeds)]
-    )
-    return [
-        Claim(
-            "expansion-flow-balanced",
-            "The factors stay balanced along the flow: largest drift of "
-            "W_{l+1}^T W_{l+1} - W_l W_l^T - b_l b_l^T relative to its terms.",
-            "Arora, Cohen, Hazan 2018 (arXiv 1802.06509), theorem 1",
-            expected=0.0,
-            measured=max(drifts),
-            # Errors of the steps add up, mostly with either sign.
-            tolerance=10 * settings.flow_rtol,
-            kind="at_most",
-        ),
-        Claim(
-            "expansion-flow-time",
-            f"In flow time {depths[-1]} factors are faster: largest ratio over seeds "
-            "of the times at which the loss is reached.",
-            "Arora, Cohen, Hazan 2018 (arXiv 1802.06509): acceleration by depth",
-            expected=1.0,
-            measured=float(np.max(times[:, -1] / times[:, 0])),
-            kind="at_most",
-        ),
-    ]
-
-
-def _descent_claim(order: float) -> Claim:
-    return Claim(
-        "expansion-flow-descent",
-        "Gradient descent on the factors follows their flow at first order in the "
-        "step size: order of the distance at the flow's end.",
-        "derived: Euler's method",
-        expected=1.0,
-        measured=order,
-        tolerance=0.15,
-    )
-
-
 def _figure() -> Figure:
     return Figure(
         "expansion-flow",
         "Gradient flow on digits from the same function to the same training loss, for "
-        "a net as it is and with balanced factors in each layer. Points are seeds, "
-        "lines their means.",
+        "a net as it is and with balanced factors in each layer. First panel: "
+        "effective rank of the embedding of the test images along each flow, from "
+        "right to left as its loss falls. The others: where the flows end; points are "
+        "seeds, lines their means.",
         _draw,
     )
 
@@ -264,36 +183,53 @@ def _dataset(
 ) -> Any:
     import xarray
 
+    axes = ("expansion_flow_depth", "expansion_flow_seed", "expansion_flow_point")
+
     def table(value: Any) -> Any:
         seeds = range(settings.flow_seeds)
-        rows = [[value(ends[depth, s]) for s in seeds] for depth in depths]
-        return (("expansion_flow_depth", "expansion_flow_seed"), np.array(rows))
+        rows = np.array([[value(ends[depth, s]) for s in seeds] for depth in depths])
+        return (axes[: rows.ndim], rows)
 
     return xarray.Dataset(
         {
             "expansion_flow_accuracy": table(lambda end: end.accuracy),
             "expansion_flow_rank": table(lambda end: end.rank),
             "expansion_flow_time": table(lambda end: float(end.run.ts[-1])),
+            "expansion_flow_losses": table(lambda end: _curve(end.run, "loss")),
+            "expansion_flow_ranks": table(lambda end: _curve(end.run, "rank")),
         },
         coords={"expansion_flow_depth": list(depths)},
     )
 
 
 def _draw(dataset: Any) -> Any:
-    from ...plots import label_ticks, panels
+    from ...plots import COLORS, label_ticks, panels
 
-    figure, axes = panels(3, columns=3)
+    figure, axes = panels(4)
     depths = dataset.expansion_flow_depth.values
     shown = (
         ("rank", 1, "Is the embedding's rank lower?", "effective rank [nats]"),
         ("accuracy", 100, "Does it classify better?", "test accuracy [%]"),
         ("time", 1, "Does it learn faster?", "flow time to the loss"),
     )
-    for ax, (name, factor, title, label) in zip(axes, shown, strict=True):
+    along = dataset[["expansion_flow_losses", "expansion_flow_ranks"]]
+    for depth, color in zip(depths, COLORS, strict=False):
+        at = along.sel(expansion_flow_depth=depth)
+        losses, ranks = (at[name].values.T for name in at)
+        lines = axes[0].plot(losses, ranks, color=color, linewidth=0.8)
+        lines[0].set_label(f"{depth} factors" if depth > 1 else "plain")
+    axes[0].set(
+        xscale="log",
+        xlabel="training loss",
+        ylabel="effective rank [nats]",
+        title="How does the rank move as the loss falls?",
+    )
+    axes[0].legend()
+    for ax, (name, factor, title, label) in zip(axes[1:], shown, strict=True):
         rows = factor * dataset[f"expansion_flow_{name}"].values
         ax.plot(depths, rows, ".", color="gray")
         ax.plot(depths, rows.mean(axis=1), "o-")
         ax.set(xscale="log", xlabel="factors a layer", ylabel=label, title=title)
         label_ticks(ax, depths)
-    axes[2].set_ylim(bottom=0)
+    axes[3].set_ylim(bottom=0)
     return figure
