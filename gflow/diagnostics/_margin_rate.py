@@ -54,7 +54,8 @@ def margin_rate(trajectory: Trajectory, *, since: float = 1e6) -> MarginRate:
         exponential tail whose infimum is 0.
     - `since`: the first time used.
 
-    **Raises:** `ValueError` if fewer than 8 saved points have t ≥ since and L < 1/e.
+    **Raises:** `ValueError` if fewer than 8 saved points have t ≥ since and L < 1/e, or
+    the problem has another metric.
 
     **Cost:** none beyond what the run has saved.
 
@@ -72,6 +73,8 @@ def margin_rate(trajectory: Trajectory, *, since: float = 1e6) -> MarginRate:
 
     ```
     """
+    if trajectory.origin.problem.metric is not None:
+        raise ValueError("with rates -dL/dt is not |grad L|^2; expected none")
     loss = np.asarray(trajectory.observed["loss"], dtype=float)
     speed = np.asarray(trajectory.observed["grad_norm"], dtype=float) ** 2
     used = (trajectory.ts >= since) & (loss > 0) & (loss < np.exp(-1)) & (speed > 0)

@@ -40,7 +40,8 @@ def singular_dynamics(problem: EmpiricalRisk, w: Params) -> SingularDynamics:
     **Arguments:** `problem`: of a `DeepLinear` or a `MatrixCompletion`; `w`: the
     factors.
 
-    **Raises:** `TypeError` for a problem of another model.
+    **Raises:** `TypeError` for a problem of another model; `ValueError` for one with
+    rates or a penalty, for which the law is another.
 
     **Cost:** a gradient, a product of the factors and a singular value decomposition.
 
@@ -61,6 +62,8 @@ def singular_dynamics(problem: EmpiricalRisk, w: Params) -> SingularDynamics:
     model = problem.model
     if not isinstance(model, DeepLinear | MatrixCompletion):
         raise TypeError(f"expected a problem of a deep linear net, not of {model!r}")
+    if problem.metric is not None or problem.penalty is not None:
+        raise ValueError("the law of balanced factors knows no rates and no penalty")
     net = model.net if isinstance(model, MatrixCompletion) else model
     matrix, dw_dt = jax.jvp(net.end_to_end, (w,), (problem.velocity(w),))
     left, values, right = jnp.linalg.svd(matrix, full_matrices=False)

@@ -64,3 +64,11 @@ def test_too_few_points():
     """Refused, with what would help."""
     with pytest.raises(ValueError, match="run longer"):
         margin_rate(trail(0.0, 1.0, np.logspace(0, 5.9, 50)))
+
+
+def test_rates_are_refused():
+    """With rates -dL/dt is another quantity than the gradient's square."""
+    problem = gf.Objective(lambda w: jnp.sum(w**2), rates=2.0)
+    run = gf.iterate(problem, gf.gradient_descent(0.1), jnp.ones(1), 3, progress=False)
+    with pytest.raises(ValueError, match="with rates"):
+        margin_rate(run)

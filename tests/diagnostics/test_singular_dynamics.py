@@ -45,3 +45,13 @@ def test_other_models_are_refused():
     problem = gf.EmpiricalRisk(lambda w, x: x @ w, jnp.eye(2), jnp.ones(2))
     with pytest.raises(TypeError, match="deep linear net"):
         singular_dynamics(problem, jnp.ones(2))
+
+
+@pytest.mark.parametrize("extra", ["rates", "penalty"])
+def test_problems_under_another_law_are_refused(extra: str):
+    net = DeepLinear([2, 2, 2])
+    w0 = net.init(key=jax.random.key(0))
+    given = {"rates": [1.0, 2.0], "penalty": lambda w: jnp.sum(w[0] ** 2)}
+    problem = gf.EmpiricalRisk(net, jnp.eye(2), jnp.eye(2), **{extra: given[extra]})
+    with pytest.raises(ValueError, match="no rates and no penalty"):
+        singular_dynamics(problem, w0)
