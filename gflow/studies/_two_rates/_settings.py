@@ -51,6 +51,14 @@ class Settings(Config):
     descent_ratio: float = option(
         0.5, help="rate ratio of gradient descent beside the flow", above=0
     )
+    explicit_steps: int = option(
+        0,
+        help="steps of a plain explicit method at the kinks, 0 to leave that out",
+        at_least=0,
+    )
+    explicit_eta: float = option(
+        2e-5, help="small fixed step under which pairs zigzag", above=0, at_most=1e-3
+    )
     zero: float = option(
         1e-6, help="loss that counts as zero, relative to |y|^2/2", above=0, below=1
     )
@@ -68,8 +76,10 @@ class Settings(Config):
         super().__post_init__()
         for name in ("widths", "digits_widths"):
             widths = getattr(self, name)
-            if min(widths) < 1 or list(widths) != sorted(widths):
+            if min(widths) < 1 or list(widths) != sorted(set(widths)):
                 raise ValueError(f"{name} must rise and be >= 1, not {widths}")
+        if len(set(self.ratios)) < len(self.ratios):
+            raise ValueError(f"ratios must differ, not {self.ratios}")
         for eta in self.descent_etas:
             if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
                 raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")
@@ -93,5 +103,6 @@ FULL = Settings(
     digits_widths=(2, 4, 6, 8, 12, 16, 32),
     num_digits_seeds=4,
     descent_etas=(0.005, 0.0025, 0.00125, 0.000625, 0.0003125),
+    explicit_steps=20_000,
     max_steps=10_000,
 )
