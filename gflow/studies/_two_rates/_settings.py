@@ -36,6 +36,12 @@ class Settings(Config):
         help="labels under which initializations are compared",
         choices=LABELS,
     )
+    compared_samples: int = option(
+        50,
+        help="number of examples at which initializations are compared",
+        at_least=2,
+        at_most=400,
+    )
     num_compared: int = option(1, help="instances for each initialization", at_least=1)
     digits_samples: int = option(
         60, help="digits with random labels", at_least=10, at_most=400
@@ -63,6 +69,9 @@ class Settings(Config):
         1e-6, help="loss that counts as zero, relative to |y|^2/2", above=0, below=1
     )
     t1: float = option(1e4, help="horizon of the maps, in units of flow time", above=0)
+    num_saved: int = option(
+        16, help="times of a flow at which its kernel is looked at", at_least=2
+    )
     max_steps: int = option(6000, help="steps a flow of the maps may take", at_least=1)
     rtol: float = option(1e-4, help="relative tolerance of the maps", above=0)
     law_rtol: float = option(
@@ -92,7 +101,8 @@ class Settings(Config):
 
 SMOKE = Settings()
 FULL = Settings(
-    samples=(25, 50, 100),
+    # Flows of 100 examples or more, the first layer alone trained, take hours.
+    samples=(25, 50, 75),
     widths=(4, 6, 8, 11, 16, 23, 32, 64, 128),
     ratios=(0.0, 1.0, 10.0),
     num_seeds=8,
