@@ -1,23 +1,44 @@
 """Parts of a study side by side: most of a small study's time is compilation."""
 
 import dataclasses
+import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
+from typing import Any, NamedTuple
 
 from ._study import ReportProgress, StudyResult
 
 Part = Callable[[ReportProgress], StudyResult]
 
 
+@dataclasses.dataclass(frozen=True)
+class Divided:
+    """A part made of pieces that run side by side, for parts that outlast the others.
+
+    **Arguments:**
+
+    - `pieces`: each called with the progress.
+    - `costs`: of each piece, in any unit: the dearest is begun first, so that no thread
+        is left alone with it at the end.
+    - `join`: makes the part's result of what the pieces return, in their order.
+    """
+
+    pieces: Sequence[Callable[[ReportProgress], Any]]
+    costs: Sequence[float]
+    join: Callable[[Sequence[Any]], StudyResult]
+
+
 def in_parallel(
-    parts: Sequence[Part], progress: ReportProgress
+    parts: Sequence[Part | Divided], progress: ReportProgress
 ) -> Iterator[StudyResult]:
     """The results of the parts as they come, computed in as many threads as cores.
 
-    XLA compiles outside of Python's lock, so two parts compile at once. Each result
-    knows its place among the parts. Each part calls the progress it is given before
+    Whole parts are begun first, in their order, then the pieces of divided ones. XLA
+    compiles outside of Python's lock, so two parts compile at once. Each result knows
+    its place among the parts. Each part calls the progress it is given before
     each of its runs; when the caller gives up (an exception, Ctrl-C) that call ends the
     other parts, so that none goes on unseen for longer than a run. If a part fails,
     its exception is raised, after the results of those that were done before.
@@ -29,11 +50,10 @@ def in_parallel(
             raise _GivenUpError
         progress(message)
 
-    def run(place: int, part: Part) -> StudyResult:
-        return dataclasses.replace(part(report), place=place)
-
     pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1))
-    futures = [pool.submit(run, *numbered) for numbered in enumerate(parts)]
+    jobs = [job for place, part in enumerate(parts) for job in _jobs(place, part)]
+    jobs.sort(key=lambda job: -job.cost)
+    futures = [pool.submit(job.run, report) for job in jobs]
     unseen = set(futures)
     try:
         for future in as_completed(futures):
@@ -41,21 +61,56 @@ def in_parallel(
             # Those done at the same time come first.
             ready = {f for f in unseen if _is_ready(f)} if failed else {future}
             unseen -= ready
-            yield from (f.result() for f in ready)
+            yield from _results(ready)
             if failed:
                 future.result()
     except KeyboardInterrupt:
         progress("interrupted: waiting for the runs under way")
         given_up.set()
         pool.shutdown(wait=True, cancel_futures=True)
-        yield from (future.result() for future in unseen if _is_ready(future))
+        yield from _results(future for future in unseen if _is_ready(future))
         raise
     finally:
         given_up.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _is_ready(future: Future[StudyResult]) -> bool:
+class _Job(NamedTuple):
+    """Something to do; None where others of its part are still at work."""
+
+    cost: float
+    run: Callable[[ReportProgress], StudyResult | None]
+
+
+def _jobs(place: int, part: Part | Divided) -> list[_Job]:
+    if not isinstance(part, Divided):
+        return [
+            _Job(
+                math.inf, lambda report: dataclasses.replace(part(report), place=place)
+            )
+        ]
+    found: dict[int, Any] = {}
+    lock = threading.Lock()
+
+    def run(number: int, report: ReportProgress) -> StudyResult | None:
+        piece = part.pieces[number](report)
+        with lock:
+            found[number] = piece
+            is_last = len(found) == len(part.pieces)
+        if not is_last:
+            return None
+        joined = part.join([found[k] for k in range(len(found))])
+        return dataclasses.replace(joined, place=place)
+
+    return [_Job(cost, partial(run, k)) for k, cost in enumerate(part.costs)]
+
+
+def _results(futures: Iterable[Future[StudyResult | None]]) -> Iterator[StudyResult]:
+    results = (future.result() for future in futures)
+    return (result for result in results if result is not None)
+
+
+def _is_ready(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 

@@ -1,11 +1,13 @@
 """Parts of a study side by side."""
 
 import threading
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from gflow.studies import Claim, StudyResult, merge
-from gflow.studies._parallel import in_parallel
+from gflow.studies._parallel import Divided, in_parallel
 from gflow.studies._study import ReportProgress
 
 
@@ -61,3 +63,50 @@ def test_a_part_that_fails_ends_the_others_and_leaves_those_before():
     with pytest.raises(RuntimeError, match="bad"):
         next(parts)
     assert ended.is_set()
+
+
+def test_a_divided_part_is_joined_when_its_last_piece_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pieces run side by side, the dearest first, and are joined in their order."""
+    # Two threads: the whole part and the dearest piece have them first.
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    begun: list[int] = []
+    dearest_has_begun, second_is_done = threading.Event(), threading.Event()
+
+    def piece(number: int, progress: ReportProgress) -> int:
+        assert number != 1 or dearest_has_begun.wait(10)
+        begun.append(number)
+        if number == 1:
+            second_is_done.set()
+        if number == 2:
+            dearest_has_begun.set()
+            assert second_is_done.wait(10)
+        return number
+
+    def join(found: Sequence[int]) -> StudyResult:
+        return result("pieces-" + "-".join(map(str, found)))
+
+    divided = Divided([partial(piece, k) for k in range(3)], [1.0, 2.0, 3.0], join)
+    parts = [divided, lambda progress: result("whole")]
+    found = list(in_parallel(parts, lambda message: None))
+    assert begun == [2, 1, 0]
+    names = [claim.name for claim in merge(found).claims]
+    assert names == ["pieces-0-1-2", "whole"]
+
+
+def test_a_piece_that_fails_ends_its_part() -> None:
+    """Nothing is joined of the pieces that were done."""
+
+    def piece(number: int, progress: ReportProgress) -> int:
+        return 1 // number
+
+    def join(found: Sequence[int]) -> StudyResult:
+        return result("joined")
+
+    divided = Divided([partial(piece, k) for k in (1, 0)], [1.0, 1.0], join)
+    parts = in_parallel([divided, lambda progress: result("whole")], lambda _: None)
+    found: list[StudyResult] = []
+    with pytest.raises(ZeroDivisionError):
+        found.extend(parts)
+    assert "joined" not in [part.claims[0].name for part in found]

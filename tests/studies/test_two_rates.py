@@ -1,5 +1,7 @@
 """The pieces of the two-rates study that need no long run."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray
@@ -7,7 +9,8 @@ import xarray
 from gflow.models import two_layer_instance
 from gflow.studies import with_settings
 from gflow.studies._two_rates import study
-from gflow.studies._two_rates._runs import run_cell
+from gflow.studies._two_rates._maps import maps
+from gflow.studies._two_rates._runs import Cell, run_cell
 from gflow.studies._two_rates._settings import SMOKE, Settings
 from gflow.studies._two_rates._thresholds import thresholds
 
@@ -17,6 +20,8 @@ from gflow.studies._two_rates._thresholds import thresholds
     [
         ("widths=8,4", "widths must rise"),
         ("ratios=-1", "ratios must be >= 0"),
+        ("ratios=1,1", "ratios must differ"),
+        ("widths=4,4", "widths must rise"),
         ("digits_samples=5", "digits_samples must be >= 10"),
         ("labels=worst", "labels must be one of gaussian"),
         ("zero=1", "zero must be < 1"),
@@ -110,3 +115,25 @@ def test_thresholds_by_hand() -> None:
     # Changes at the first widths that converge are 0.2 and 0.1; 10 % is met at 4.
     np.testing.assert_allclose(found.drift[0], 0.15)
     np.testing.assert_allclose(found.lazy_factor[0], 2.0)
+
+
+def test_rows_of_a_map_are_joined_in_their_places() -> None:
+    """Each cell is told by its width, ratio and seed, whichever row was done first."""
+    settings = with_settings(
+        SMOKE, ["widths=4,8", "ratios=0,1", "num_seeds=2", "num_resamples=100"]
+    )
+
+    def cell(width: int, ratio: float, seed: int) -> Cell:
+        numbers = dict.fromkeys((f.name for f in dataclasses.fields(Cell)), 1.0)
+        loss = 100 * width + 10 * min(ratio, 2) + seed
+        return Cell(**{**numbers, "outcome": "", "evidence": "", "loss": loss})  # pyright: ignore[reportArgumentType]
+
+    rows = [
+        {f"{w} {r} {s}": cell(w, r, s) for r in (0.0, 1.0, np.inf) for s in (0, 1)}
+        for w in (4, 8)
+    ]
+    dataset = maps(settings, 30).join(rows).dataset
+    assert dataset is not None
+    loss = dataset["map_30_loss"]
+    assert loss.sel(map_width=8, map_ratio=1.0, map_seed=0) == 810
+    assert loss.sel(map_width=4, map_ratio=np.inf, map_seed=1) == 421

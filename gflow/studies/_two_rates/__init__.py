@@ -13,6 +13,7 @@ from .._registry import TWO_RATES
 from .._study import ReportProgress, Study, StudyResult
 from ._descent import descent
 from ._digits import digits
+from ._explicit import explicit
 from ._initializations import initializations
 from ._maps import maps
 from ._reference import reference
@@ -26,7 +27,8 @@ def _run(
     del seed
     parts = [
         partial(reference, settings),
-        *(partial(maps, settings, n) for n in settings.samples),
+        *([partial(explicit, settings)] if settings.explicit_steps else []),
+        *(maps(settings, n) for n in settings.samples),
         partial(initializations, settings),
         partial(digits, settings),
         partial(descent, settings),

@@ -41,7 +41,12 @@ def initializations(settings: Settings, progress: ReportProgress) -> StudyResult
         name = f"{_SETTINGS[kind, ratio]}, {labels} labels, width {width}, seed {seed}"
         progress(f"initialization: {name} ({len(cells) + 1} of {int(np.prod(shape))})")
         data = two_layer_instance(
-            50, settings.dim, width, labels=labels, initialization=kind, seed=seed
+            settings.compared_samples,
+            settings.dim,
+            width,
+            labels=labels,
+            initialization=kind,
+            seed=seed,
         )
         cells.append(run_cell(data, ratio, settings))
         evidence[f"initialization, {name}"] = cells[-1].evidence
@@ -58,8 +63,9 @@ def _figure(settings: Settings) -> Figure:
     return Figure(
         "initializations",
         "Three initializations (LeCun's; zero output after Nguyen 2021; Oymak after "
-        "Oymak, Soltanolkotabi 2020, see relu_init) on n = 50 examples in d = "
-        f"{settings.dim} dimensions, at width {settings.compared_widths[-1]}, by "
+        "Oymak, Soltanolkotabi 2020, see relu_init) on n = "
+        f"{settings.compared_samples} examples in d = {settings.dim} dimensions, at "
+        f"width {settings.compared_widths[-1]}, by "
         "labels: Gaussian and their signs, independent of the data, and the direction "
         "that the mean kernel learns slowest. Left: time at which the loss "
         f"comes to {settings.zero:g} of |y|^2/2. Right: how far the kernel has "

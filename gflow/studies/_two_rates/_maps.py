@@ -1,11 +1,14 @@
 """Part 2: where the flows converge, over width, samples and the ratio of the rates."""
 
 import itertools
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...models import two_layer_instance
+from .._parallel import Divided
 from .._study import Figure, ReportProgress, StudyResult
 from ._map_claims import map_claims
 from ._map_figures import draw_boundary, draw_map
@@ -19,18 +22,30 @@ def ratios_of(settings: Settings) -> tuple[float, ...]:
     return (*settings.ratios, *((np.inf,) if settings.frozen_first else ()))
 
 
-def maps(settings: Settings, num_samples: int, progress: ReportProgress) -> StudyResult:
-    """One map: widths by ratios, with seeds, at one number of samples."""
-    ratios, prefix = ratios_of(settings), f"map_{num_samples}"
-    cells: list[Cell] = []
-    evidence: dict[str, str] = {}
-    shape = (len(settings.widths), len(ratios), settings.num_seeds)
-    total = int(np.prod(shape))
-    for width, ratio, seed in itertools.product(
-        settings.widths, ratios, range(settings.num_seeds)
-    ):
+def maps(settings: Settings, num_samples: int) -> Divided:
+    """One map: widths by ratios, with seeds, at one number of samples.
+
+    Its pieces are its widths: nets of one width share a program, so that dividing
+    further would compile it more than once.
+    """
+    return Divided(
+        [partial(_row, settings, num_samples, width) for width in settings.widths],
+        # Wide nets on many examples take the most steps, and the dearest.
+        [num_samples * width for width in settings.widths],
+        partial(_joined, settings, num_samples),
+    )
+
+
+def _row(
+    settings: Settings, num_samples: int, width: int, progress: ReportProgress
+) -> dict[str, Cell]:
+    """All ratios and seeds at one width, by name."""
+    cells: dict[str, Cell] = {}
+    ratios = ratios_of(settings)
+    for ratio, seed in itertools.product(ratios, range(settings.num_seeds)):
         name = f"n = {num_samples}, width {width}, ratio {ratio:g}, seed {seed}"
-        progress(f"map: {name} ({len(cells) + 1} of {total})")
+        of = f"{len(cells) + 1} of {len(ratios) * settings.num_seeds} at this width"
+        progress(f"map: {name} ({of})")
         data = two_layer_instance(
             num_samples,
             settings.dim,
@@ -39,23 +54,29 @@ def maps(settings: Settings, num_samples: int, progress: ReportProgress) -> Stud
             initialization=settings.initialization,
             seed=seed,
         )
-        cells.append(run_cell(data, ratio, settings))
-        evidence[f"map, {name}"] = cells[-1].evidence
-    dataset = _dataset(settings, prefix, cells, shape)
+        cells[name] = run_cell(data, ratio, settings)
+    return cells
+
+
+def _joined(
+    settings: Settings, num_samples: int, rows: Sequence[dict[str, Cell]]
+) -> StudyResult:
+    prefix = f"map_{num_samples}"
+    cells = {name: cell for row in rows for name, cell in row.items()}
+    dataset = _dataset(settings, prefix, list(cells.values()))
     found = thresholds(dataset, prefix, settings)
     return StudyResult(
         claims=map_claims(settings, num_samples, dataset, found),
         dataset=dataset.assign(found.variables(prefix)),
         figures=_figures(settings, num_samples, prefix),
-        evidence=evidence,
+        evidence={f"map, {name}": cell.evidence for name, cell in cells.items()},
     )
 
 
-def _dataset(
-    settings: Settings, prefix: str, cells: list[Cell], shape: tuple[int, ...]
-) -> Any:
+def _dataset(settings: Settings, prefix: str, cells: list[Cell]) -> Any:
     import xarray
 
+    shape = (len(settings.widths), len(ratios_of(settings)), settings.num_seeds)
     return xarray.Dataset(
         table(prefix, ("map_width", "map_ratio", "map_seed"), shape, cells),
         coords={

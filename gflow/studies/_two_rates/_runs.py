@@ -23,8 +23,6 @@ from ._settings import Settings
 # room costs, as each gradient factors a matrix of that size. A run that used all of it,
 # and so may have stalled, is made again with the room that the solver takes by itself.
 _HELD_PER_EXAMPLE, _MOST_HELD = 3, 160
-# Points of a run at which its kernel is looked at.
-_NUM_SAVED = 16
 
 
 def rates_of(ratio: float) -> tuple[float, float]:
@@ -124,7 +122,7 @@ def run_cell(data: TwoLayerInstance, ratio: float, settings: Settings) -> Cell:
         rates_of(ratio),
         settings.t1,
         rtol=settings.rtol,
-        save=Save.log(num=_NUM_SAVED, first=1e-2),
+        save=Save.log(num=settings.num_saved, first=1e-2),
         zero=settings.zero,
         max_steps=settings.max_steps,
     )

@@ -36,6 +36,12 @@ class Settings(Config):
         help="labels under which initializations are compared",
         choices=LABELS,
     )
+    compared_samples: int = option(
+        50,
+        help="number of examples at which initializations are compared",
+        at_least=2,
+        at_most=400,
+    )
     num_compared: int = option(1, help="instances for each initialization", at_least=1)
     digits_samples: int = option(
         60, help="digits with random labels", at_least=10, at_most=400
@@ -51,10 +57,21 @@ class Settings(Config):
     descent_ratio: float = option(
         0.5, help="rate ratio of gradient descent beside the flow", above=0
     )
+    explicit_steps: int = option(
+        0,
+        help="steps of a plain explicit method at the kinks, 0 to leave that out",
+        at_least=0,
+    )
+    explicit_eta: float = option(
+        2e-5, help="small fixed step under which pairs zigzag", above=0, at_most=1e-3
+    )
     zero: float = option(
         1e-6, help="loss that counts as zero, relative to |y|^2/2", above=0, below=1
     )
     t1: float = option(1e4, help="horizon of the maps, in units of flow time", above=0)
+    num_saved: int = option(
+        16, help="times of a flow at which its kernel is looked at", at_least=2
+    )
     max_steps: int = option(6000, help="steps a flow of the maps may take", at_least=1)
     rtol: float = option(1e-4, help="relative tolerance of the maps", above=0)
     law_rtol: float = option(
@@ -68,8 +85,10 @@ class Settings(Config):
         super().__post_init__()
         for name in ("widths", "digits_widths"):
             widths = getattr(self, name)
-            if min(widths) < 1 or list(widths) != sorted(widths):
+            if min(widths) < 1 or list(widths) != sorted(set(widths)):
                 raise ValueError(f"{name} must rise and be >= 1, not {widths}")
+        if len(set(self.ratios)) < len(self.ratios):
+            raise ValueError(f"ratios must differ, not {self.ratios}")
         for eta in self.descent_etas:
             if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
                 raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")
@@ -82,7 +101,8 @@ class Settings(Config):
 
 SMOKE = Settings()
 FULL = Settings(
-    samples=(25, 50, 100),
+    # Flows of 100 examples or more, the first layer alone trained, take hours.
+    samples=(25, 50, 75),
     widths=(4, 6, 8, 11, 16, 23, 32, 64, 128),
     ratios=(0.0, 1.0, 10.0),
     num_seeds=8,
@@ -93,5 +113,6 @@ FULL = Settings(
     digits_widths=(2, 4, 6, 8, 12, 16, 32),
     num_digits_seeds=4,
     descent_etas=(0.005, 0.0025, 0.00125, 0.000625, 0.0003125),
+    explicit_steps=20_000,
     max_steps=10_000,
 )
