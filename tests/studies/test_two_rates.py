@@ -20,8 +20,6 @@ from gflow.studies._two_rates._thresholds import thresholds
     [
         ("widths=8,4", "widths must rise"),
         ("ratios=-1", "ratios must be >= 0"),
-        ("ratios=1,1", "ratios must differ"),
-        ("widths=4,4", "widths must rise"),
         ("digits_samples=5", "digits_samples must be >= 10"),
         ("labels=worst", "labels must be one of gaussian"),
         ("zero=1", "zero must be < 1"),

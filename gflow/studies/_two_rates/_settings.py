@@ -85,10 +85,8 @@ class Settings(Config):
         super().__post_init__()
         for name in ("widths", "digits_widths"):
             widths = getattr(self, name)
-            if min(widths) < 1 or list(widths) != sorted(set(widths)):
+            if min(widths) < 1 or list(widths) != sorted(widths):
                 raise ValueError(f"{name} must rise and be >= 1, not {widths}")
-        if len(set(self.ratios)) < len(self.ratios):
-            raise ValueError(f"ratios must differ, not {self.ratios}")
         for eta in self.descent_etas:
             if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
                 raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")
