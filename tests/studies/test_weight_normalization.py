@@ -7,6 +7,8 @@ from gflow.diagnostics import MarginRate
 from gflow.studies import with_settings
 from gflow.studies._weight_normalization import study
 from gflow.studies._weight_normalization._limits import p1_limits
+from gflow.studies._weight_normalization._map_cell import Place, run_cell
+from gflow.studies._weight_normalization._map_origin import drawn_to_origin
 from gflow.studies._weight_normalization._maps import maps
 from gflow.studies._weight_normalization._separable import _inverted, _rate_claims
 from gflow.studies._weight_normalization._settings import SMOKE, Settings
@@ -74,6 +76,24 @@ def test_maps_by_the_flow():
     assert (contraction[:, 2] < 0).all()
     # Descent ran where it should: plain and kappa = 10, at alpha = 0.1.
     assert np.isfinite(data["map_descent_time"].values).sum() == 2
+
+
+def test_the_boundary_of_what_the_origin_draws():
+    """c = (1, -2): s = -1/2, V = 9/4, so that s^2 = 2 kappa V r0^2 at r0^2 = 1/18."""
+    c = np.array([1.0, -2.0])
+    assert drawn_to_origin(c, 0.9 * 18**-0.5, 1.0)
+    assert not drawn_to_origin(c, 1.1 * 18**-0.5, 1.0)
+    assert not drawn_to_origin(-c, 0.01, 1.0)
+    assert not drawn_to_origin(c, 0.01, None)
+
+
+@pytest.mark.parametrize("kappa", [0.2, 20.0])
+def test_a_flow_that_the_origin_draws(kappa: float):
+    """Of this instance s = -0.0035, so that kappa decides: 0.2 goes, 20 does not."""
+    cell = run_cell(Place(2, 1, 1e-3, kappa, 4), SMOKE, 0, descent=False)
+    assert cell.drawn == cell.origin == (kappa == 0.2)
+    assert cell.reached == (kappa == 20.0)
+    assert np.isnan(cell.time) == np.isnan(cell.error) == (kappa == 0.2)
 
 
 def test_one_dimension_by_its_closed_form():

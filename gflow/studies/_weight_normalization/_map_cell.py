@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._results import Outcome
 from ...models import (
     DiagonalNet,
     SparseRegression,
@@ -13,6 +14,7 @@ from ...models import (
     diagonal_limit,
     sparse_random,
 )
+from ._map_origin import drawn_to_origin
 from ._runs import Model, descend, relative, run_to_limit, time_of, with_kappa, x_end
 from ._settings import Settings
 
@@ -32,13 +34,15 @@ class Place:
 class Cell:
     """What the flow did, and what the law says of it; nan where there is no number.
 
-    - `error`: of the limit, relative to the true vector; nan if the flow did not get
-        to its limit.
+    - `error`: of the limit, relative to the true vector; nan if the flow did not fit
+        the data.
     - `l1_norm`: of the limit.
     - `time`, `descent_time`: at which the data were fitted, by flow and by descent.
     - `from_limit`: relative distance to the potential's minimizer.
     - `log_contraction`: log(w0_eff/w0) by the law, 0 for the plain flow.
-    - `reached`: whether it got to its limit; `steps`: of the solver.
+    - `reached`: whether it fitted the data; `origin`: whether it went to w = 0 instead,
+        and `drawn`: whether it should have, at depth 2.
+    - `steps`: of the solver.
     """
 
     error: float
@@ -48,6 +52,8 @@ class Cell:
     from_limit: float
     log_contraction: float
     reached: bool
+    origin: bool
+    drawn: bool
     steps: int
     evidence: str
 
@@ -84,7 +90,8 @@ def run_cell(place: Place, settings: Settings, seed: int, descent: bool) -> Cell
         max_steps=settings.map_max_steps,
         throw=False,
     )
-    reached, x = end.run.result.ok, x_end(model, end.run)
+    reached, x = end.run.result is Outcome.loss_reached, x_end(model, end.run)
+    x0 = np.asarray(model.effective(w0))
     limit, log_contraction = _predicted(model, data, w0)
     time = float("nan")
     if descent:
@@ -97,6 +104,9 @@ def run_cell(place: Place, settings: Settings, seed: int, descent: bool) -> Cell
         from_limit=relative(x, limit) if reached else float("nan"),
         log_contraction=log_contraction,
         reached=reached,
+        origin=not reached and bool(np.sum(np.abs(x)) < 1e-3 * np.sum(x0)),
+        drawn=place.depth == 2
+        and drawn_to_origin(data.A.T @ data.y, np.sum(x0) ** 0.5, place.kappa),
         steps=end.run.stats["num_steps"],
         evidence=repr(end.run),
     )

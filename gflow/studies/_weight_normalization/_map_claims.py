@@ -7,6 +7,7 @@ import numpy as np
 from ...models import kappa_neutral
 from .._claim import Claim
 from ._map_cell import nearest, start
+from ._map_origin import origin_claim
 from ._settings import Settings
 
 _LAW = "derived: law of effective initialization"
@@ -18,6 +19,7 @@ def map_claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     claims = [*_flow_claims(settings, dataset), *_law_claims(settings, dataset)]
     if 2 in settings.depths:
         claims += _depth_two_claims(settings, dataset.sel(depth=2))
+        claims.append(origin_claim(dataset.sel(depth=2)))
     return tuple(claims)
 
 
@@ -30,8 +32,9 @@ def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
             "maps-reached",
             "Flows on random instances, plain and normalized, reach a relative "
             f"residual of {settings.coarse_residual:g} within "
-            f"{settings.map_max_steps} steps: share. Of {reached.size} flows "
-            f"{_missing(dataset)} do not: deep nets wait at saddles.",
+            f"{settings.map_max_steps} steps and t = {settings.t1:g}: share. Of "
+            f"{reached.size} flows {_missing(dataset)} do not: deep nets wait "
+            f"at saddles, {int(dataset['map_origin'].sum())} are drawn to the origin.",
             "gflow: implicit solver",
             expected=0.9,
             measured=float(reached.mean()),
@@ -64,7 +67,7 @@ def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
 
 
 def _missing(dataset: Any) -> int:
-    """Flows that did not reach a limit."""
+    """Flows that did not fit the data."""
     return int((dataset["map_reached"] < 1).sum())
 
 
@@ -72,7 +75,7 @@ def _law_claims(settings: Settings, dataset: Any) -> list[Claim]:
     sparser, by_law, decided = _sides(settings, dataset)
     lower, before, growing = _sides_before(dataset)
     changed = _decided_errors(dataset)
-    missing = f"({_missing(dataset)} of all did not reach a limit and do not count)"
+    missing = f"({_missing(dataset)} of all did not fit the data and do not count)"
     return [
         Claim(
             "maps-law",

@@ -73,7 +73,7 @@ def _dataset(settings: Settings, cells: dict[Place, Cell], seed: int) -> Any:
         for depth in settings.depths
     ]
     names = ("error", "l1_norm", "time", "descent_time", "from_limit")
-    names += ("log_contraction", "reached", "steps")
+    names += ("log_contraction", "reached", "origin", "drawn", "steps")
     return xarray.Dataset(
         {f"map_{name}": grid(name) for name in names}
         | {
@@ -113,7 +113,7 @@ def _evidence(cells: dict[Place, Cell]) -> dict[str, str]:
         steps = sum(cell.steps for cell in group.values())
         reached = sum(cell.reached for cell in group.values())
         evidence[f"maps, depth {depth}, {method_name(kappa)}"] = (
-            f"{len(group)} flows, {reached} to their limit, {steps} steps. Most steps: "
+            f"{len(group)} flows, {reached} fit the data, {steps} steps. Most steps: "
             f"alpha = {worst.alpha:g}, {worst.sparsity} nonzero, instance "
             f"{worst.instance}\n{group[worst].evidence}"
         )
@@ -162,8 +162,9 @@ def _error_figures(settings: Settings, sparsity: int, at: str) -> tuple[Figure, 
         Figure(
             "map_error",
             f"Median relative error of the flow's limit over {at}; the number is its "
-            "decimal logarithm. Gray: no limit within "
-            f"{settings.map_max_steps} steps, in most instances.",
+            "decimal logarithm. Gray: data not fitted within "
+            f"{settings.map_max_steps} steps and t = {settings.t1:g}, in most "
+            "instances.",
             lambda dataset: draw_error(dataset, sparsity),
         ),
         Figure(

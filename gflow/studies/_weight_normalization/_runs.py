@@ -7,6 +7,7 @@ import diffrax
 import numpy as np
 from jaxtyping import Float
 
+from ..._results import Outcome
 from ..._simulate import simulate
 from ...flows import GradientFlow
 from ...models import DiagonalNet, WeightNormalized
@@ -60,7 +61,7 @@ def run_to_limit(
     entries of 1e-10 their own relative accuracy.
     """
     first = _flow(model, w0, A, y, settings, tight, FITTED, max_steps, None, throw)
-    if not first.result.ok:
+    if first.result is not Outcome.loss_reached:
         return Limit(first, float("nan"))
     residual = settings.residual if tight else settings.coarse_residual
     end = _flow(model, w0, A, y, settings, tight, residual, max_steps, first, throw)
@@ -138,7 +139,8 @@ def descend(
 
 def time_of(descent: Trajectory) -> float:
     """The time at which gradient descent fitted the data; nan if it did not."""
-    return float(descent.ts[-1]) if descent.result.ok else float("nan")
+    fitted = descent.result is Outcome.loss_reached
+    return float(descent.ts[-1]) if fitted else float("nan")
 
 
 def loss_at(residual: float, y: Float[np.ndarray, " m"]) -> float:
