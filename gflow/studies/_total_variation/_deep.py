@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ...models import (
+    Curve,
     Interval,
     PenalizedRegression,
     SmoothMLP,
@@ -30,9 +32,9 @@ _AXES = ("deep_activation", "deep_strength", "deep_seed")
 
 @dataclasses.dataclass(frozen=True)
 class _Cell:
-    """What is known of one net: numbers of the flow, predictions, and evidence."""
+    """What is known of one net: the numbers below, predictions, and evidence."""
 
-    numbers: tuple[float, float, float, float, float]
+    numbers: tuple[float, ...]
     f: np.ndarray
     evidence: dict[str, str]
 
@@ -82,37 +84,49 @@ def deep(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
 def _cell(settings: Settings, name: str, strength: float, seed: int) -> _Cell:
     """One flow, and at the middle strength SGD on its clock."""
     net = SmoothMLP(1, settings.deep_widths, activation=_ACTIVATIONS[name])
-    num, order = settings.num_data, settings.deep_order
-    curve, _ = curve_okuno(
-        settings.compare_target, num=2 * num, noise=settings.noise, seed=seed
-    )
-    assert curve.truth is not None
-    train, held_out = parted(curve, num, seed)
-    domain = Interval(-0.5, 0.5)
+    train, held_out, truth = _data(settings, seed)
+    order, domain = settings.deep_order, Interval(-0.5, 0.5)
     integral = total_variation(
         net, domain, strength, order=order, num_points=settings.quadrature
     )
     fit = PenalizedRegression(net, train.x, train.y, integral=integral)
+    first, *rest = _start(net, jax.random.key(seed))
     scale = settings.deep_scale / float(np.std(train.x))
-    w0 = net.init(scale=scale, key=jax.random.key(seed))
+    w0 = [jax.tree.map(lambda p: scale * p, first), *rest]
     run = flow(fit.problem, w0, settings.deep_t1, settings)
-    f = np.asarray(net(run.w1, GRID))
-    roughness = total_variation(net, domain, 2.0, order=order)
+    predict = eqx.filter_jit(net)
+    f = np.asarray(predict(run.w1, GRID))
     gap, evidence = float("nan"), {"flow": repr(run)}
     if strength == middle(settings):
         sgd = _descent(settings, fit, w0, seed)
         evidence["sgd"] = repr(sgd)
-        gap = rms(net(sgd.w1, GRID), f) if sgd.result.ok else gap
+        gap = rms(predict(sgd.w1, GRID), f) if sgd.result.ok else gap
+    roughness = eqx.filter_jit(total_variation(net, domain, 2.0, order=order))
     numbers = (
-        rms(f, curve.truth(GRID[:, 0])),
+        rms(f, truth),
         float(roughness(run.w1)),
-        rms(net(run.w1, train.x), train.y) ** 2,
-        rms(net(run.w1, held_out.x), held_out.y) ** 2,
+        rms(predict(run.w1, train.x), train.y) ** 2,
+        rms(predict(run.w1, held_out.x), held_out.y) ** 2,
         gap,
     )
     if not run.result.ok:
         numbers, f = (float("nan"),) * len(_NUMBERS), np.full_like(f, np.nan)
     return _Cell(numbers, f, evidence)
+
+
+def _data(settings: Settings, seed: int) -> tuple[Curve, Curve, np.ndarray]:
+    """To train on, held out, and the target's values on the grid."""
+    num = settings.num_data
+    curve, _ = curve_okuno(
+        settings.compare_target, num=2 * num, noise=settings.noise, seed=seed
+    )
+    assert curve.truth is not None
+    return *parted(curve, num, seed), curve.truth(GRID[:, 0])
+
+
+@eqx.filter_jit
+def _start(net: SmoothMLP, key: Any) -> Any:
+    return net.init(key=key)
 
 
 def middle(settings: Settings) -> float:
@@ -160,7 +174,7 @@ def _claims(settings: Settings, data: Any, name: str) -> list[Claim]:
             f"deep-{name}-falls",
             f"{net}: ∫ (f^({k}))² falls with each rise of its strength: over that at "
             f"the next lower one, {over(num, 'seed', 'largest')}.",
-            "a minimum's penalty falls as its strength rises (exchange of minima)",
+            "a minimum's penalty falls as its strength rises",
             expected=1.0,
             measured=float(np.max(roughness[1:] / roughness[:-1])),
             kind="at_most",
