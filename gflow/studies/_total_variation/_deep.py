@@ -1,6 +1,7 @@
 """Part 9: deep nets under the k-TV penalty, with several activations."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -97,7 +98,7 @@ def _cell(settings: Settings, name: str, strength: float, seed: int) -> _Cell:
     predict = eqx.filter_jit(net)
     f = np.asarray(predict(run.w1, GRID))
     gap, evidence = float("nan"), {"flow": repr(run)}
-    if strength == middle(settings):
+    if strength == _middle(settings.deep_strengths):
         sgd = _descent(settings, fit, w0, seed)
         evidence["sgd"] = repr(sgd)
         gap = rms(predict(sgd.w1, GRID), f) if sgd.result.ok else gap
@@ -129,9 +130,9 @@ def _start(net: SmoothMLP, key: Any) -> Any:
     return net.init(key=key)
 
 
-def middle(settings: Settings) -> float:
+def _middle(strengths: Sequence[float]) -> float:
     """The strength at which SGD runs too."""
-    return settings.deep_strengths[len(settings.deep_strengths) // 2]
+    return float(strengths[len(strengths) // 2])
 
 
 def _descent(settings: Settings, fit: PenalizedRegression, w0: Any, seed: int) -> Any:
@@ -168,7 +169,8 @@ def _claims(settings: Settings, data: Any, name: str) -> list[Claim]:
     at = chosen, np.arange(num)
     logs = np.log(data["deep_error"].values[at] / data["deep_error"].values[0])
     ends = paired(logs).interval if num > 2 else None
-    gap = data["deep_gap"].sel(deep_strength=middle(settings)).values
+    strength = _middle(settings.deep_strengths)
+    gap = data["deep_gap"].sel(deep_strength=strength).values
     return [
         Claim(
             f"deep-{name}-falls",
@@ -202,7 +204,7 @@ def _claims(settings: Settings, data: Any, name: str) -> list[Claim]:
         ),
         Claim(
             f"deep-{name}-sgd",
-            f"{net}, strength {middle(settings):g}: predictions of SGD at a constant "
+            f"{net}, strength {strength:g}: predictions of SGD at a constant "
             f"step size {settings.deep_eta:g} and of the flow at its time differ by "
             f"rms, {over(num, 'seed', 'largest')}.",
             "the bound found for shallow nets in the settings of Okuno 2023",
@@ -221,12 +223,12 @@ def _figure(settings: Settings) -> Figure:
         f"{settings.deep_order}-TV of several strengths, flow to t = "
         f"{settings.deep_t1:g}: means and seeds. Left: the penalized integral. Middle: "
         "rms error against the target on |x| ≤ 0.4. Right: predictions of the first "
-        f"net, first seed, without penalty and at strength {middle(settings):g}.",
-        lambda dataset: _draw(dataset, middle(settings)),
+        "net, first seed, without penalty and at the middle strength.",
+        _draw,
     )
 
 
-def _draw(dataset: Any, strength: float) -> Any:
+def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, panels
 
     figure, (left, center, right) = panels(3, columns=3)
@@ -244,13 +246,9 @@ def _draw(dataset: Any, strength: float) -> Any:
     left.set(ylabel="penalized integral", title="Do deep nets get smoother?")
     center.set(ylabel="rms error", title="Do they err less?")
     first = dataset["deep_prediction"].sel(deep_activation=names[0])
-    for eta, label, color in ((0.0, "no penalty", COLORS[0]), (strength, "", "")):
-        right.plot(
-            dataset.deep_x,
-            first.sel(deep_strength=eta),
-            color=color or COLORS[1],
-            label=label or f"strength {eta:g}",
-        )
+    for eta, color in zip((0.0, _middle(etas[1:])), COLORS, strict=False):
+        f, label = first.sel(deep_strength=eta), f"strength {eta:g}"
+        right.plot(dataset.deep_x, f, color=color, label=label)
     right.set(xlabel="x", ylabel="f(x)", title=f"What does {names[0]} learn?")
     right.legend()
     return figure
