@@ -49,7 +49,11 @@ def cost(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     axes = ("cost_of", "cost_kind", "cost_order")
     dataset = xarray.Dataset(
         {f"cost_{name}": (axes, measured[..., n]) for n, name in enumerate(_FIELDS)},
-        coords={"cost_of": list(_OF), "cost_kind": list(_KINDS), "cost_order": orders},
+        coords={
+            "cost_of": list(_OF),
+            "cost_kind": list(_KINDS),
+            "cost_order": list(orders),
+        },
     )
     return StudyResult(
         claims=tuple(_claims(dataset, values)),

@@ -93,10 +93,10 @@ class Settings(Config):
         (1e-5, 1e-4, 1e-3), help="strengths eta_k of it, rising", above=0
     )
     deep_scale: float = option(
-        3.0, help="spread of their first weights, times 1/sd(x)", above=0
+        2.0, help="spread of their first weights, times 1/sd(x)", above=0
     )
-    deep_t1: float = option(50.0, help="flow time of deep nets", above=0)
-    deep_eta: float = option(2e-3, help="step size of SGD there", above=0)
+    deep_t1: float = option(25.0, help="flow time of deep nets", above=0)
+    deep_eta: float = option(2.5e-4, help="step size of SGD there", above=0)
     deep_seeds: int = option(1, help="instances there", at_least=1)
 
     def __post_init__(self) -> None:
