@@ -107,7 +107,7 @@ def test_slope_and_its_error():
 
 def test_costs_are_counted():
     """Orders 1 to 3 of a small net: claims hold, and nested ones grow faster."""
-    options = ["cost_orders=1,2,3,4", "cost_width=4", "cost_compiled=1"]
+    options = ["cost_orders=1,2,3", "cost_width=4", "cost_compiled=1"]
     heard: list[str] = []
     part = cost(with_settings(SMOKE, options), 0, heard.append)
     held = {claim.name: claim.holds for claim in part.claims}
@@ -119,7 +119,7 @@ def test_costs_are_counted():
     for of in ("derivative", "gradient"):
         written = part.dataset["cost_written"].sel(cost_of=of).values
         assert written[1, -1] / written[1, 0] > written[0, -1] / written[0, 0]
-    assert len(heard) == 4 * 4
+    assert len(heard) == 4 * 3
     assert part.evidence["cost, microseconds of the gradient, taylor"].startswith("k =")
 
 
@@ -129,6 +129,7 @@ def test_gradient_program_is_the_gradient_of_the_penalty():
     w = net.init(key=jax.random.key(0))
     x = jnp.linspace(-0.5, 0.5, 5)[:, None]
 
+    @jax.jit
     def penalty(w: Any) -> Any:
         second = directional_derivatives(lambda x: net(w, x), x, jnp.ones(1), 2)[2]
         return 0.5 * jnp.mean(second**2)
@@ -137,7 +138,7 @@ def test_gradient_program_is_the_gradient_of_the_penalty():
     h = 1e-5 * np.eye(flat.size)
     moved = [penalty(unravel(flat + d)) - penalty(unravel(flat - d)) for d in h]
     for kind in ("taylor", "nested"):
-        found = ravel_pytree(_program(net, "gradient", kind, 2)(w, x))[0]
+        found = ravel_pytree(jax.jit(_program(net, "gradient", kind, 2))(w, x))[0]
         np.testing.assert_allclose(found, np.array(moved) / 2e-5, rtol=1e-5, atol=1e-8)
 
 
