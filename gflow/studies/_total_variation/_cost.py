@@ -253,7 +253,7 @@ def _figure() -> Figure:
 def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, label_ticks, panels
 
-    figure, axes = panels(3)
+    figure, axes = panels(3, columns=3)
     k = dataset.cost_order
     for kind, color in zip(_KINDS, COLORS, strict=False):
         name = "Taylor mode" if kind == "taylor" else kind
