@@ -159,6 +159,7 @@ for claim in manifest["claims"]:
 # %%
 from gflow.studies._total_variation._compare import _draw as draw_ways
 from gflow.studies._total_variation._cost import _draw as draw_cost
+from gflow.studies._total_variation._deep import _draw as draw_deep
 from gflow.studies._total_variation._modified import _draw as draw_modified
 from gflow.studies._total_variation._physics import _draw as draw_physics
 from gflow.studies._total_variation._published_figures import draw_scores
@@ -182,6 +183,15 @@ figure
 # %%
 with gf.plots.style():
     figure = draw_ways(found)
+figure
+
+# %% [markdown]
+# The penalty asks nothing of the architecture: here it smooths nets of two hidden
+# layers, with three activations.
+
+# %%
+with gf.plots.style():
+    figure = draw_deep(found)
 figure
 
 # %% [markdown]

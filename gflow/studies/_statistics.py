@@ -35,13 +35,18 @@ class Paired:
         return (self.low, self.high) if np.isfinite(self.mean) else None
 
 
-def paired(differences: Float[np.ndarray, " n"]) -> Paired:
-    """Of n ≥ 2 differences that are independent of each other."""
+def paired(differences: Float[np.ndarray, " n"], shared: float = 0.0) -> Paired:
+    """Of n ≥ 2 differences, independent of each other unless they are of folds.
+
+    Folds of cross-validation train on data that they share, and their mean varies more
+    than independent ones say: by s² (1/n + `shared`) instead of s²/n, `shared` being
+    test data over training data (Nadeau, Bengio 2003), 1/(k - 1) for k folds.
+    """
     from scipy.stats import t
 
     n = len(differences)
     mean = float(np.mean(differences))
-    error = float(np.std(differences, ddof=1)) / np.sqrt(n)
+    error = float(np.std(differences, ddof=1)) * np.sqrt(1 / n + shared)
     half = float(t.ppf(0.975, n - 1)) * error
     return Paired(mean, mean - half, mean + half)
 

@@ -39,6 +39,15 @@ def test_interval_of_a_mean() -> None:
     assert paired(np.array([1.0, np.nan])).interval is None
 
 
+def test_interval_of_folds() -> None:
+    """Three folds: the variance of the mean is 1/3 + 1/(3 - 1) in the place of 1/3."""
+    values = np.array([1.0, 2.0, 3.0])
+    apart, folds = paired(values), paired(values, shared=1 / 2)
+    assert folds.mean == apart.mean
+    ratio = (folds.high - folds.low) / (apart.high - apart.low)
+    np.testing.assert_allclose(ratio, np.sqrt(5 / 2), rtol=1e-12)
+
+
 def test_order_is_the_exponent() -> None:
     """Of 3 x^2.5; nan of one point."""
     x = np.array([0.1, 0.2, 0.7])

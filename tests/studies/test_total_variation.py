@@ -1,13 +1,27 @@
 """The pieces of the total-variation study that need no long run."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray
+from jax.flatten_util import ravel_pytree
 
-from gflow.models import Curve, ShallowNet, curve_okuno
+from gflow.models import (
+    Curve,
+    ShallowNet,
+    SmoothMLP,
+    curve_okuno,
+    directional_derivatives,
+)
 from gflow.studies import Claim, with_settings
 from gflow.studies._total_variation import study
+from gflow.studies._total_variation._cars import _folds
 from gflow.studies._total_variation._compare import _choice
-from gflow.studies._total_variation._cost import _slope, cost
+from gflow.studies._total_variation._cost import _program, _slope, cost
+from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
@@ -24,7 +38,10 @@ from gflow.studies._total_variation._settings import FULL, SMOKE
         ("cost_orders=1,2", "three or more"),
         ("cost_orders=3,2,1", "must rise"),
         ("strength1=-1", "strength1 must be >= 0"),
-        ("cars_train=390", "cars_train must be <= 380"),
+        ("cars_train=187", "cars_train must leave 10 of the 196 cars"),
+        ("cars_folds=1", "cars_folds must be >= 2"),
+        ("deep_strengths=1e-3,1e-4", "deep_strengths must rise"),
+        ("deep_activations=relu", "one of tanh, gelu, softplus"),
         ("plane_directions=up", "one of axes, sphere"),
     ],
 )
@@ -90,16 +107,104 @@ def test_slope_and_its_error():
 
 def test_costs_are_counted():
     """Orders 1 to 3 of a small net: claims hold, and nested ones grow faster."""
-    options = ["cost_orders=1,2,3,4,5", "cost_width=4", "cost_compiled=1"]
+    options = ["cost_orders=1,2,3", "cost_width=4", "cost_compiled=1"]
     heard: list[str] = []
     part = cost(with_settings(SMOKE, options), 0, heard.append)
     held = {claim.name: claim.holds for claim in part.claims}
     assert held["cost-taylor-written"]
+    assert held["cost-gradient-written"]
     assert held["cost-same-values"]
+    assert held["cost-same-gradients"]
     assert part.dataset is not None
-    written = part.dataset["cost_written"].values
-    assert written[1, -1] / written[1, 0] > written[0, -1] / written[0, 0]
-    assert len(heard) == 10
+    for of in ("derivative", "gradient"):
+        written = part.dataset["cost_written"].sel(cost_of=of).values
+        assert written[1, -1] / written[1, 0] > written[0, -1] / written[0, 0]
+    assert len(heard) == 4 * 3
+    assert part.evidence["cost, microseconds of the gradient, taylor"].startswith("k =")
+
+
+def test_gradient_program_is_the_gradient_of_the_penalty():
+    """By difference quotients of the mean of ½ (f'')² over the points."""
+    net = SmoothMLP(1, (3, 2))
+    w = net.init(key=jax.random.key(0))
+    x = jnp.linspace(-0.5, 0.5, 5)[:, None]
+
+    @jax.jit
+    def penalty(w: Any) -> Any:
+        second = directional_derivatives(lambda x: net(w, x), x, jnp.ones(1), 2)[2]
+        return 0.5 * jnp.mean(second**2)
+
+    flat, unravel = ravel_pytree(w)
+    h = 1e-5 * np.eye(flat.size)
+    moved = [penalty(unravel(flat + d)) - penalty(unravel(flat - d)) for d in h]
+    for kind in ("taylor", "nested"):
+        found = ravel_pytree(jax.jit(_program(net, "gradient", kind, 2))(w, x))[0]
+        np.testing.assert_allclose(found, np.array(moved) / 2e-5, rtol=1e-5, atol=1e-8)
+
+
+def test_each_car_tests_once_in_each_division():
+    """Of 5 folds twice; the other folds have no car of the fold that tests."""
+    parts = _folds(392, FULL, seed=3)
+    assert len(parts) == 10
+    for first in (0, 5):
+        tests = np.concatenate([test for _, test in parts[first : first + 5]])
+        np.testing.assert_array_equal(np.sort(tests), np.arange(392))
+    for others, test in parts:
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([others, test])), range(392)
+        )
+        # So many must be left to choose strengths.
+        assert len(others) - FULL.cars_train >= 10
+    assert not np.array_equal(np.sort(parts[0][1]), np.sort(parts[5][1]))
+
+
+def _deep_results(error: Any, integral: Any, held_out: Any) -> Any:
+    """Strengths 0, 1e-5, 1e-4, 1e-3 as columns, a seed a row, of a tanh net."""
+    axes = ("deep_activation", "deep_strength", "deep_seed")
+    given = {"error": error, "integral": integral, "held_out": held_out}
+    rest = {"fit": np.full_like(error, 0.0101), "gap": np.full_like(error, 0.03)}
+    return xarray.Dataset(
+        {f"deep_{n}": (axes, np.array(v).T[None]) for n, v in (given | rest).items()},
+        coords={"deep_activation": ["tanh"], "deep_strength": [0, 1e-5, 1e-4, 1e-3]},
+    )
+
+
+def test_deep_claims_take_the_strength_that_the_data_held_out_choose():
+    """Errors 2 and 4 to 1 at the strengths chosen: a mean ratio of 1/√8."""
+    error = np.array([[2.0, 3.0, 1.0, 9.0], [4.0, 1.0, 9.0, 9.0]])
+    integral = np.array([[8.0, 4.0, 3.0, 1.0], [8.0, 6.0, 5.0, 4.0]])
+    held_out = np.array([[0.1, 5.0, 4.0, 6.0], [0.1, 1.0, 2.0, 3.0]])
+    claims = {
+        c.name: c
+        for c in deep_claims(
+            SMOKE, _deep_results(*map(np.asarray, (error, integral, held_out)))
+        )
+    }
+    np.testing.assert_allclose(claims["deep-tanh-helps"].measured, 8**-0.5)
+    # The falls are 1/2, 3/4, 1/3 and 3/4, 5/6, 4/5.
+    np.testing.assert_allclose(claims["deep-tanh-falls"].measured, 5 / 6)
+    assert all(claim.holds for claim in claims.values())
+    rising = _deep_results(error, integral[:, ::-1], held_out)
+    failed = {c.name for c in deep_claims(SMOKE, rising) if not c.holds}
+    assert failed == {"deep-tanh-falls"}
+    # Where the data held out choose worse, it is told, with an interval of 3 seeds.
+    worse = np.stack([[1.0, 2.0, 3.0, 4.0 + s] for s in range(3)])
+    found = {
+        c.name: c for c in deep_claims(SMOKE, _deep_results(worse, 5 - worse, worse))
+    }
+    assert not found["deep-tanh-helps"].holds
+    assert found["deep-tanh-helps"].interval is not None
+    np.testing.assert_allclose(found["deep-tanh-helps"].measured, 2.0)
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "softplus"])
+def test_a_deep_net_is_trained_under_its_penalty(name: str):
+    """Strength 1 against none, for a short time: the penalized integral is less."""
+    options = ["deep_widths=4,3", "deep_t1=0.5", "deep_eta=0.01", "num_data=20"]
+    settings = with_settings(SMOKE, [*options, "quadrature=16"])
+    ends = [_cell(settings, name, strength, 0).numbers for strength in (0.0, 1.0)]
+    assert ends[1][1] < 0.5 * ends[0][1]
+    assert np.all(np.isfinite([end[:4] for end in ends]))
 
 
 def test_only_failing_claims_are_explained():

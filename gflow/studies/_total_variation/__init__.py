@@ -2,8 +2,8 @@
 
 Nets whose k-th derivative is penalized, by stochastic descent and by gradient flow on
 one clock: the published settings, what SGD adds to the flow, what derivatives of high
-order cost, other ways to smooth, outliers, a real data set, differential equations, and
-two dimensions.
+order cost, deep nets, other ways to smooth, outliers, a real data set, differential
+equations, and two dimensions.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from .._study import ReportProgress, Study, StudyResult
 from ._cars import cars
 from ._compare import compare_methods
 from ._cost import cost
+from ._deep import deep
 from ._estimator import estimator
 from ._modified import modified
 from ._physics import physics
@@ -29,6 +30,7 @@ def _run(
     # The longest first, and those that share a program after it.
     parts = [
         partial(published, settings, seed),
+        partial(deep, settings, seed),
         partial(physics, settings, seed),
         partial(modified, settings, seed),
         partial(plane, settings, seed),

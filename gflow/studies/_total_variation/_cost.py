@@ -1,4 +1,4 @@
-"""Part 3: what a derivative of order k costs, by Taylor mode and nested."""
+"""Part 3: what derivatives of order k cost, by Taylor mode and nested."""
 
 import time
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from ...models import SmoothMLP, directional_derivatives
 from .._claim import Claim
@@ -16,43 +17,60 @@ from ._settings import Settings
 _NUM_POINTS = 64
 
 
-def cost(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
-    """Operations of f^(k) for a tanh net of three hidden layers, at 64 points.
+_OF = ("derivative", "gradient")
+_KINDS = ("taylor", "nested")
+_FIELDS = ("written", "compiled", "seconds", "compile_seconds")
 
-    XLA counts them twice: in the program as it is written, and in what it makes of it.
+
+def cost(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
+    """Operations for a tanh net of three hidden layers, at 64 points.
+
+    Of f^(k), and of the gradient in the parameters of the k-TV penalty, where reverse
+    mode runs through f^(k). XLA counts them twice: in the program as it is written,
+    and in what it makes of it.
     """
     import xarray
 
     orders = settings.cost_orders
     net = SmoothMLP(1, (settings.cost_width,) * 3)
     w = net.init(key=jax.random.key(seed))
-    x = jnp.linspace(-0.5, 0.5, _NUM_POINTS)[:, None]
-    measured: dict[str, list[dict[str, float]]] = {}
-    values: dict[str, list[Any]] = {}
-    for name, kind in (("taylor", _taylor), ("nested", _nested)):
-        measured[name], values[name] = [], []
-        for k in orders:
-            progress(f"cost of derivatives, {name}, order {k}")
-            is_compiled = name == "taylor" or k <= settings.cost_compiled
-            numbers, value = _count(kind(net, k), w, x, is_compiled)
-            measured[name].append(numbers)
-            values[name].append(value)
-    fields = ("written", "compiled", "seconds", "compile_seconds")
+    measured = np.full((len(_OF), len(_KINDS), len(orders), len(_FIELDS)), np.nan)
+    values: dict[tuple[str, str], list[Any]] = {}
+    for i, of in enumerate(_OF):
+        for j, kind in enumerate(_KINDS):
+            values[of, kind] = []
+            for m, k in enumerate(orders):
+                progress(f"cost of the {of}, {kind}, order {k}")
+                f = _program(net, of, kind, k)
+                is_cheap = (of, kind) == ("derivative", "taylor")
+                is_compiled = is_cheap or k <= settings.cost_compiled
+                measured[i, j, m], value = _count(f, w, is_compiled)
+                values[of, kind].append(value)
+    axes = ("cost_of", "cost_kind", "cost_order")
     dataset = xarray.Dataset(
-        {
-            f"cost_{field}": (
-                ("cost_kind", "cost_order"),
-                [[cell[field] for cell in row] for row in measured.values()],
-            )
-            for field in fields
+        {f"cost_{name}": (axes, measured[..., n]) for n, name in enumerate(_FIELDS)},
+        coords={
+            "cost_of": list(_OF),
+            "cost_kind": list(_KINDS),
+            "cost_order": list(orders),
         },
-        coords={"cost_kind": list(measured), "cost_order": list(orders)},
     )
     return StudyResult(
-        claims=_claims(dataset, values),
+        claims=tuple(_claims(dataset, values)),
         dataset=dataset,
         figures=(_figure(),),
+        evidence=_seconds(dataset),
     )
+
+
+def _program(
+    net: SmoothMLP, of: str, kind: str, order: int
+) -> Callable[[Any, Any], Any]:
+    """(w, x) -> f^(k) at x, or the gradient in w of the mean of ½ (f^(k))² over x."""
+    f = _taylor(net, order) if kind == "taylor" else _nested(net, order)
+    if of == "derivative":
+        return f
+    return jax.grad(lambda w, x: 0.5 * jnp.mean(f(w, x) ** 2))
 
 
 def _taylor(net: SmoothMLP, order: int) -> Callable[[Any, Any], Any]:
@@ -80,30 +98,43 @@ def _nested(net: SmoothMLP, order: int) -> Callable[[Any, Any], Any]:
 
 
 def _count(
-    f: Callable[[Any, Any], Any], w: Any, x: Any, is_compiled: bool
-) -> tuple[dict[str, float], Any]:
-    """Operations, seconds, and the value; nan where it is not compiled."""
+    f: Callable[[Any, Any], Any], w: Any, is_compiled: bool
+) -> tuple[tuple[float, ...], Any]:
+    """The fields above, and the value; nan where it is not compiled."""
+    x = jnp.linspace(-0.5, 0.5, _NUM_POINTS)[:, None]
     lowered = jax.jit(f).lower(w, x)
     written = _operations(lowered.cost_analysis())
     if not is_compiled:
-        rest = dict.fromkeys(("compiled", "seconds", "compile_seconds"), float("nan"))
-        return {"written": written, **rest}, None
+        return (written, float("nan"), float("nan"), float("nan")), None
     start = time.perf_counter()
     program = lowered.compile()
     compile_seconds = time.perf_counter() - start
-    value = np.asarray(program(w, x))
+    value = np.asarray(ravel_pytree(program(w, x))[0])
     seconds: list[float] = []
     for _ in range(20):
         start = time.perf_counter()
         jax.block_until_ready(program(w, x))
         seconds.append(time.perf_counter() - start)
-    return {
-        "written": written,
-        "compiled": _operations(program.cost_analysis()),
-        # The least of twenty: others wait for the machine.
-        "seconds": min(seconds),
-        "compile_seconds": compile_seconds,
-    }, value
+    compiled = _operations(program.cost_analysis())
+    # The least of twenty: others wait for the machine.
+    return (written, compiled, min(seconds), compile_seconds), value
+
+
+def _seconds(dataset: Any) -> dict[str, str]:
+    """What a call took of each compiled program: told, and no claim's."""
+    found: dict[str, str] = {}
+    for of in _OF:
+        for kind in _KINDS:
+            at = {"cost_of": of, "cost_kind": kind}
+            told = [
+                f"k = {int(k)}: {1e6 * float(seconds):.0f}"
+                for k, seconds in zip(
+                    dataset.cost_order, dataset["cost_seconds"].sel(at), strict=True
+                )
+                if np.isfinite(seconds)
+            ]
+            found[f"cost, microseconds of the {of}, {kind}"] = ", ".join(told)
+    return found
 
 
 def _operations(analysis: Any) -> float:
@@ -121,26 +152,11 @@ def _slope(x: Any, y: Any) -> tuple[float, tuple[float, float]]:
     return slope, (slope - 2 * error, slope + 2 * error)
 
 
-def _claims(dataset: Any, values: dict[str, list[Any]]) -> tuple[Claim, ...]:
+def _claims(dataset: Any, values: dict[tuple[str, str], list[Any]]) -> list[Claim]:
     k = dataset.cost_order.values.astype(float)
-    claims: list[Claim] = []
-    for field, what in (("written", "as written"), ("compiled", "as compiled")):
-        counts = dataset[f"cost_{field}"].sel(cost_kind="taylor").values
-        slope, interval = _slope(np.log(k), np.log(counts))
-        claims.append(
-            Claim(
-                f"cost-taylor-{field}",
-                f"Operations of the k-th derivative by Taylor mode, {what}, grow no "
-                "faster than k²: fitted exponent (± 2 standard errors).",
-                "Griewank, Walther 2008, chapter 13: O(k²)",
-                expected=2.0,
-                measured=slope,
-                kind="at_most",
-                interval=interval,
-            )
-        )
-    counts = dataset["cost_written"].sel(cost_kind="nested").values
-    slope, (low, high) = _slope(k, np.log(counts))
+    claims = [_growth(dataset, *case) for case in _GROWTHS]
+    counts = dataset["cost_written"].sel(cost_of="derivative", cost_kind="nested")
+    slope, (low, high) = _slope(k, np.log(counts.values))
     claims.append(
         Claim(
             "cost-nested-doubles",
@@ -153,15 +169,66 @@ def _claims(dataset: Any, values: dict[str, list[Any]]) -> tuple[Claim, ...]:
             interval=(float(np.exp(low)), float(np.exp(high))),
         )
     )
-    return (*claims, _same_values(values))
+    taylor = dataset["cost_written"].sel(cost_kind="taylor")
+    ratio = taylor.sel(cost_of="gradient") / taylor.sel(cost_of="derivative")
+    claims.append(
+        Claim(
+            "cost-gradient-cheap",
+            "Operations, as written, of the gradient through k-TV over those of the "
+            "k-th derivative, both by Taylor mode: largest over k.",
+            "Griewank, Walther 2008, chapter 4: at most 5, reverse mode of anything",
+            expected=5.0,
+            measured=float(ratio.max()),
+            kind="at_most",
+        )
+    )
+    return [*claims, *(_same_values(values, of) for of in _OF)]
 
 
-def _same_values(values: dict[str, list[Any]]) -> Claim:
-    both = zip(values["taylor"], values["nested"], strict=True)
-    gaps = [np.max(abs(a - b)) / np.max(abs(b)) for a, b in both if b is not None]
+_GROWTHS = (
+    ("cost-taylor-written", "derivative", "written", "the k-th derivative"),
+    ("cost-taylor-compiled", "derivative", "compiled", "the k-th derivative"),
+    (
+        "cost-gradient-written",
+        "gradient",
+        "written",
+        "the gradient in the parameters of the k-TV penalty",
+    ),
+)
+
+
+def _growth(dataset: Any, name: str, of: str, field: str, what: str) -> Claim:
+    """The power of k with which the operations by Taylor mode grow."""
+    k = dataset.cost_order.values.astype(float)
+    counts = dataset[f"cost_{field}"].sel(cost_of=of, cost_kind="taylor").values
+    slope, interval = _slope(np.log(k), np.log(counts))
     return Claim(
-        "cost-same-values",
-        "Taylor mode and nested differentiation give the same derivatives: largest "
+        name,
+        f"Operations of {what} by Taylor mode, as {field}, grow no faster than k²: "
+        "fitted exponent (± 2 standard errors).",
+        "Griewank, Walther 2008, chapter 13: O(k²)",
+        expected=2.0,
+        measured=slope,
+        kind="at_most",
+        interval=interval,
+    )
+
+
+def _same_values(values: dict[tuple[str, str], list[Any]], of: str) -> Claim:
+    both = zip(values[of, "taylor"], values[of, "nested"], strict=True)
+    gaps = [
+        np.max(abs(a - b)) / np.max(abs(b))
+        for a, b in both
+        if a is not None and b is not None
+    ]
+    names = {
+        "derivative": ("cost-same-values", "derivatives"),
+        "gradient": ("cost-same-gradients", "gradients of k-TV"),
+    }
+    name, what = names[of]
+    return Claim(
+        name,
+        f"Taylor mode and nested differentiation give the same {what}: largest "
         "relative difference.",
         "rounding",
         expected=0.0,
@@ -174,11 +241,11 @@ def _same_values(values: dict[str, list[Any]]) -> Claim:
 def _figure() -> Figure:
     return Figure(
         "cost",
-        "The k-th derivative of a tanh net with three hidden layers at 64 "
-        "points. Left: operations that XLA counts in the program as written "
-        "(filled) and as compiled (open). XLA finds the equal parts in a "
-        "small nested program; it cannot be had without making that program "
-        "first. Right: seconds to compile it.",
+        "A tanh net with three hidden layers at 64 points. Left: operations that XLA "
+        "counts for its k-th derivative, in the program as written (filled) and as "
+        "compiled (open); it finds the equal parts in a small nested program, and "
+        "cannot without making that program first. Middle: the same for the gradient "
+        "in the parameters of the k-TV penalty. Right: seconds to compile either.",
         _draw,
     )
 
@@ -186,24 +253,27 @@ def _figure() -> Figure:
 def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, label_ticks, panels
 
-    figure, (left, right) = panels(2)
+    figure, axes = panels(3, columns=3)
     k = dataset.cost_order
-    for kind, color in zip(("taylor", "nested"), COLORS, strict=False):
-        at = {"cost_kind": kind}
-        name = "Taylor mode" if kind == "taylor" else "nested"
-        left.plot(k, dataset["cost_written"].sel(at), "o-", color=color, label=name)
-        compiled = dataset["cost_compiled"].sel(at)
-        label = f"{name}, compiled"
-        left.plot(k, compiled, "o--", color=color, mfc="white", label=label)
-        seconds = dataset["cost_compile_seconds"].sel(at)
-        right.plot(k, seconds, "o-", color=color, label=name)
-    first = float(dataset["cost_written"].sel(cost_kind="taylor")[0])
-    guide = first * (k / k[0]) ** 2
-    left.plot(k, guide, ":", color="gray", label="slope 2")
-    for ax in (left, right):
+    for kind, color in zip(_KINDS, COLORS, strict=False):
+        name = "Taylor mode" if kind == "taylor" else kind
+        for ax, of, look in zip(axes, _OF, ("o-", "s--"), strict=False):
+            at = {"cost_kind": kind, "cost_of": of}
+            ax.plot(k, dataset["cost_written"].sel(at), "o-", color=color, label=name)
+            compiled = dataset["cost_compiled"].sel(at)
+            label = f"{name}, compiled"
+            ax.plot(k, compiled, "o--", color=color, mfc="white", label=label)
+            seconds = dataset["cost_compile_seconds"].sel(at)
+            axes[2].plot(k, seconds, look, color=color, label=f"{name}, {of}")
+    for ax, of in zip(axes, _OF, strict=False):
+        first = float(dataset["cost_written"].sel(cost_kind="taylor", cost_of=of)[0])
+        ax.plot(k, first * (k / k[0]) ** 2, ":", color="gray", label="slope 2")
+        ax.set(ylabel="operations")
+    for ax in axes:
         ax.set(xscale="log", yscale="log", xlabel="order k of the derivative")
         label_ticks(ax, k.values)
         ax.legend()
-    left.set(title="What does the k-th derivative cost?", ylabel="operations")
-    right.set(title="How long is it compiled?", ylabel="seconds")
+    axes[0].set_title("What does the k-th derivative cost?")
+    axes[1].set_title("What does k-TV's gradient cost?")
+    axes[2].set(title="How long are they compiled?", ylabel="seconds")
     return figure

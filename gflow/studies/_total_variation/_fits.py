@@ -10,7 +10,7 @@ import numpy as np
 from ... import _trees as trees
 from ..._types import Params
 from ...models import Curve, ShallowNet, smoothing_spline
-from ...trajectory import Save, Trajectory
+from ...trajectory import Trajectory
 from ._runs import flow, flow_time, regression, strengths_of
 from ._settings import Settings
 
@@ -87,11 +87,13 @@ def best(fits: Sequence[Fit], held_out: Curve) -> Fit:
 def parted(curve: Curve, num_train: int, seed: int) -> tuple[Curve, Curve]:
     """Training data and the others, at random."""
     order = np.random.default_rng(seed).permutation(len(curve.y))
-    return tuple(  # pyright: ignore[reportReturnType]
-        dataclasses.replace(
-            curve, x=curve.x[i], y=curve.y[i], outlying=curve.outlying[i]
-        )
-        for i in (order[:num_train], order[num_train:])
+    return rows(curve, order[:num_train]), rows(curve, order[num_train:])
+
+
+def rows(curve: Curve, index: np.ndarray) -> Curve:
+    """Some of the data."""
+    return dataclasses.replace(
+        curve, x=curve.x[index], y=curve.y[index], outlying=curve.outlying[index]
     )
 
 
@@ -106,7 +108,7 @@ def _net_fit(
 ) -> Trajectory:
     fit = regression(net, train, settings, etas, ridge, power)
     t1, _ = flow_time(settings)
-    return flow(fit.problem, w0, t1, settings, save=Save.log(num=40, first=1e-3 * t1))
+    return flow(fit.problem, w0, t1, settings)
 
 
 def _at_end(net: ShallowNet, run: Trajectory, strength: float) -> Fit:

@@ -206,7 +206,8 @@ def _expand(law: _Law, w0: Any, t1: Any, eta: Any) -> list[Any]:
         diffrax.Tsit5(),
         0.0,
         t1,
-        None,
+        # Given, as finding one compiles the field twice more.
+        0.01 * t1,
         state,
         stepsize_controller=diffrax.PIDController(rtol=1e-4, atol=1e-6),
         max_steps=None,

@@ -66,9 +66,12 @@ def flow_time(settings: Settings) -> tuple[float, Float[np.ndarray, " steps"]]:
 def flow(
     problem: Problem, w0: Params, t1: float, settings: Settings, **kwargs: Any
 ) -> Trajectory:
-    """Gradient flow to t1; these are mildly stiff, and small."""
+    """Gradient flow to t1; these are mildly stiff, and small.
+
+    All save at as many times, so that runs of one net share one program.
+    """
     options: dict[str, Any] = {
-        "save": Save.at([t1]),
+        "save": Save.log(num=40, first=1e-3 * t1),
         "throw": False,
         "solver": BDF(),
         **kwargs,

@@ -5,6 +5,7 @@ import dataclasses
 from .._config import Config, option
 
 TARGETS = ("line", "parabola", "cubic")
+ACTIVATIONS = ("tanh", "gelu", "softplus")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Settings(Config):
     """Settings; the defaults are the smoke scale."""
 
     targets: tuple[str, ...] = option(
-        ("line", "parabola"), help="target functions", choices=TARGETS
+        ("parabola",), help="target functions", choices=TARGETS
     )
     num_seeds: int = option(1, help="instances of each target", at_least=1)
     num_data: int = option(100, help="N, data of an instance", at_least=10)
@@ -43,10 +44,12 @@ class Settings(Config):
     modified_seeds: int = option(4000, help="runs of SGD averaged there", at_least=10)
     modified_t1: float = option(1.0, help="time at which they are compared", above=0)
     cost_orders: tuple[int, ...] = option(
-        (1, 2, 3, 4, 5, 6, 7, 8), help="orders k whose cost is counted", at_least=1
+        (1, 2, 4, 6), help="orders k whose cost is counted", at_least=1
     )
     cost_compiled: int = option(
-        4, help="highest order at which nested derivatives are compiled", at_least=0
+        2,
+        help="highest order at which nested derivatives and gradients are compiled",
+        at_least=0,
     )
     cost_width: int = option(32, help="units of each of three layers", at_least=1)
     compare_target: str = option(
@@ -54,19 +57,22 @@ class Settings(Config):
     )
     compare_seeds: int = option(1, help="instances there", at_least=1)
     compare_strengths: tuple[float, ...] = option(
-        (0.1, 1.0, 10.0), help="penalties tried, times the paper's", above=0
+        (1.0, 10.0), help="penalties tried, times the paper's", above=0
     )
     compare_ridges: tuple[float, ...] = option(
-        (1e-3, 1e-2, 1e-1, 1.0, 10.0), help="ridge strengths tried", above=0
+        (1e-1, 1.0), help="ridge strengths tried", above=0
     )
     outlier_share: float = option(
         0.1, help="share of the data spoiled", at_least=0, below=1
     )
     outlier_size: float = option(1.0, help="by how much, up or down", at_least=0)
-    cars_train: int = option(
-        100, help="cars trained on; the others test", at_least=10, at_most=380
+    cars_folds: int = option(
+        2, help="folds of cross-validation, each the test cars once", at_least=2
     )
-    cars_splits: int = option(1, help="random splits of the cars", at_least=1)
+    cars_repeats: int = option(1, help="divisions into folds, at random", at_least=1)
+    cars_train: int = option(
+        100, help="cars of the other folds trained on; the rest choose", at_least=10
+    )
     physics_t1: float = option(1e4, help="flow time of physics-informed nets", above=0)
     physics_width: int = option(30, help="tanh units there", at_least=1)
     physics_seeds: int = option(1, help="starts there", at_least=1)
@@ -76,6 +82,22 @@ class Settings(Config):
     )
     plane_strength: float = option(1e-3, help="eta_2 there", at_least=0)
     plane_data: int = option(100, help="data in two dimensions", at_least=10)
+    deep_activations: tuple[str, ...] = option(
+        ("tanh", "gelu"), help="activations of deep nets", choices=ACTIVATIONS
+    )
+    deep_widths: tuple[int, ...] = option(
+        (32, 24), help="units of each hidden layer of deep nets", at_least=1
+    )
+    deep_order: int = option(2, help="order k of their penalty", at_least=1)
+    deep_strengths: tuple[float, ...] = option(
+        (1e-5, 1e-4, 1e-3), help="strengths eta_k of it, rising", above=0
+    )
+    deep_scale: float = option(
+        2.0, help="spread of their first weights, times 1/sd(x)", above=0
+    )
+    deep_t1: float = option(25.0, help="flow time of deep nets", above=0)
+    deep_eta: float = option(2.5e-4, help="step size of SGD there", above=0)
+    deep_seeds: int = option(1, help="instances there", at_least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,8 +105,19 @@ class Settings(Config):
             raise ValueError(
                 f"batch must be at most num_data = {self.num_data}, not {self.batch}"
             )
+        rest = 392 - -(-392 // self.cars_folds)
+        if self.cars_train > rest - 10:
+            raise ValueError(
+                f"cars_train must leave 10 of the {rest} cars outside of a fold (of "
+                f"cars_folds = {self.cars_folds}) to choose strengths, not "
+                f"{self.cars_train}"
+            )
         if self.few > self.width:
             raise ValueError(f"few must be at most width = {self.width}")
+        if self.deep_strengths != tuple(sorted(self.deep_strengths)):
+            raise ValueError(f"deep_strengths must rise, not {self.deep_strengths}")
+        if self.deep_eta > self.deep_t1:
+            raise ValueError(f"deep_eta must be at most deep_t1 = {self.deep_t1}")
         if self.cost_orders != tuple(sorted(self.cost_orders)):
             raise ValueError(f"cost_orders must rise, not {self.cost_orders}")
         if len(self.cost_orders) < 3:
@@ -98,14 +131,18 @@ FULL = Settings(
     ridges=(1e-1, 1e-2, 1e-3),
     draws=20_000,
     modified_seeds=20_000,
+    cost_orders=(1, 2, 3, 4, 5, 6, 7, 8),
     cost_compiled=6,
     compare_seeds=5,
     compare_strengths=(0.01, 0.1, 1.0, 10.0, 100.0),
     compare_ridges=(1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0),
-    cars_train=300,
-    cars_splits=10,
+    cars_folds=5,
+    cars_repeats=2,
+    cars_train=235,
     physics_t1=1e5,
     physics_seeds=3,
     plane_seeds=5,
     plane_directions=("axes", "sphere"),
+    deep_activations=ACTIVATIONS,
+    deep_seeds=5,
 )
