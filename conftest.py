@@ -2,17 +2,24 @@
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import jax
 import pytest
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 # The hook changes what an import yields, so it comes first of all.
 assert "gflow" not in sys.modules, "gflow was imported before its shapes were checked"
 install_import_hook("gflow", "typechecker.checked")
 
 jax.config.update("jax_enable_x64", True)
+
+# Workers of pytest share the cores: the threads of LAPACK, which jax calls through
+# scipy, would wait for each other.
+import_module("scipy.linalg")
+threadpool_limits(1, user_api="blas")
 
 # Linux allows a process 65,530 mappings of memory, of which each compiled program takes
 # some thirty: beyond them LLVM aborts.

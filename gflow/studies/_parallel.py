@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
+
+from threadpoolctl import threadpool_limits
 
 from ._study import ReportProgress, StudyResult
 
@@ -42,7 +45,19 @@ def in_parallel(
     each of its runs; when the caller gives up (an exception, Ctrl-C) that call ends the
     other parts, so that none goes on unseen for longer than a run. If a part fails,
     its exception is raised, after the results of those that were done before.
+
+    LAPACK has one thread meanwhile: the cores are taken, and its threads would wait for
+    each other at each small factorization (a hundred times its cost, measured).
     """
+    # What jax calls LAPACK through: loaded now, so that its threads can be limited.
+    import_module("scipy.linalg")
+    with threadpool_limits(1, user_api="blas"):
+        yield from _in_threads(parts, progress)
+
+
+def _in_threads(
+    parts: Sequence[Part | Divided], progress: ReportProgress
+) -> Iterator[StudyResult]:
     given_up = threading.Event()
 
     def report(message: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from gflow.studies import Claim, StudyResult, merge
 from gflow.studies._parallel import Divided, in_parallel
@@ -110,3 +111,23 @@ def test_a_piece_that_fails_ends_its_part() -> None:
     with pytest.raises(ZeroDivisionError):
         found.extend(parts)
     assert "joined" not in [part.claims[0].name for part in found]
+
+
+def test_linear_algebra_has_one_thread_while_parts_run_side_by_side() -> None:
+    """And what it had before once they are done."""
+
+    def threads() -> set[int]:
+        libraries = threadpool_info()
+        return {lib["num_threads"] for lib in libraries if lib["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+
+    def part(progress: ReportProgress) -> StudyResult:
+        seen.append(threads())
+        return result("part")
+
+    with threadpool_limits(3, user_api="blas"):
+        assert threads() == {3}
+        list(in_parallel([part], lambda message: None))
+        assert threads() == {3}
+    assert seen == [{1}]

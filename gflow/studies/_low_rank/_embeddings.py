@@ -76,7 +76,9 @@ def _ranks(net: FeatureNet, depths: tuple[int, ...], weights: Any, inputs: Any) 
     def one(drawn: Any) -> Any:
         w, x = drawn
         found = net.layers(w, x)
-        return rank_effective(jnp.stack([gram_matrix(found[d - 1]) for d in depths]))
+        # E Eᵀ and EᵀE have the same singular values but for zeros.
+        smaller = [e if len(e) <= e.shape[1] else e.T for e in found]
+        return rank_effective(jnp.stack([gram_matrix(smaller[d - 1]) for d in depths]))
 
     return jax.lax.map(one, (weights, inputs))
 

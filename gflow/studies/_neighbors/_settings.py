@@ -87,7 +87,6 @@ FULL = Settings(
     sharp_alphas=(0.1, 0.03, 0.01, 0.003),
     leaky_samples=20,
     leaky_width=50,
-    neuron_dim=10,
     neuron_width=50,
     neuron_scales=(1e-1, 1e-2, 1e-3, 1e-4),
     spline_widths=(100, 400, 1600, 6400),
