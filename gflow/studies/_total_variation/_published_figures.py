@@ -50,7 +50,9 @@ def draw_fits(dataset: Any) -> Any:
         ax.set(xlabel="x", title=f"What does 2-TV do to the {target}?")
     axes[0].set_ylabel("f(x)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(6, 2 * len(axes))
+    )
     return figure
 
 
