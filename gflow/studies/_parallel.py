@@ -46,8 +46,8 @@ def in_parallel(
     other parts, so that none goes on unseen for longer than a run. If a part fails,
     its exception is raised, after the results of those that were done before.
 
-    LAPACK has one thread meanwhile: the cores are taken, and its threads would wait for
-    each other at each small factorization (a hundred times its cost, measured).
+    LAPACK has one thread meanwhile: the cores are taken, and threads of its own would
+    wait for each other at each small factorization, many times as long as that takes.
     """
     # What jax calls LAPACK through: loaded now, so that its threads can be limited.
     import_module("scipy.linalg")
