@@ -94,6 +94,34 @@ for alpha in (0.001, 0.01, 0.1, 0.2):
     )
 
 # %% [markdown]
+# ## A place that it does not leave
+#
+# Near the origin $c = A^T y$ drives all: $\dot r = 2 s r$ with
+# $s = \langle c, v^2 \rangle$, $v$ the unit vector of the weights, and
+# $\dot s = 4 \kappa V r^2$ with $V$ the variance of $c$. So $s^2 - 2 \kappa V r^2$
+# does not change, and a flow that starts with $s < 0$ and $s^2 > 2 \kappa V r_0^2$ is
+# at $r = 0$ before $s$ turns: it never fits the data. The plain flow always does, as
+# each weight grows by itself.
+
+# %%
+data = gf.models.sparse_random(40, 20, 1, seed=4)
+c, alpha = data.A.T @ data.y, 1e-3
+most = c.mean() ** 2 / (2 * c.var() * 40 * alpha**2)
+print(f"s = {c.mean():.4f}: the origin draws flows with kappa < {most:.2f}")
+for kappa in (0.2, 5.0, 10.0, 20.0):
+    model = WeightNormalized(net, kappa=kappa)
+    run = gf.simulate(
+        model.problem(data.A, data.y),
+        gf.GradientFlow(),
+        model.init(alpha),
+        t1=1e9,
+        atol=1e-14,
+        solver=gf.solvers.BDF(num_ritz=0),
+        stops=[gf.LossBelow(1e-12)],
+    )
+    print(f"kappa = {kappa:4}: {run.result.name}, loss {run.observed['loss'][-1]:.2g}")
+
+# %% [markdown]
 # ## The whole study
 #
 # `gflow run weight-normalization --scale full --out DIR` runs some 3,600 flows over
@@ -215,5 +243,7 @@ figure
 # - Where the start is longer than the true vector's weights, nothing helps.
 # - A large κ fits the data sooner, but makes deep nets wait at saddles: their effective
 #   start is too small to leave them.
+# - The origin, which plain flow always leaves, draws normalized flows with a small κ
+#   whose weights point away from the labels; which ones is known before any run.
 # - Exponential normalization is plain flow on a faster clock. On separable data it
 #   gains two powers of log t at depth 1, and fewer the deeper the net.
