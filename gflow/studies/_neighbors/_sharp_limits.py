@@ -165,9 +165,9 @@ def _figure() -> Figure:
         "sharp",
         "Four unknowns, two equations, a segment of l1 minimizers. Left: distance of "
         "the flow's limit to the minimizer that theory selects, against the initial "
-        "scale; dotted: slope 1 at depth 2, L at depth L; a point far above its line is "
-        "rounding's. Right: third entry of the minimizer selected (line), and at the "
-        "end of a flow (points), against depth.",
+        "scale; dotted: slope 1 at depth 2, L at depth L; a point far above its line "
+        "is rounding's. Right: third entry of the minimizer selected (line), and at "
+        "the end of a flow (points), against depth.",
         _draw,
     )
 
