@@ -11,8 +11,10 @@ normalization p = 2 at any degree.
 
 import dataclasses
 
+import jax
 import numpy as np
 
+from ..problem import Metric, Rates
 from ..trajectory import Trajectory
 from ._lojasiewicz import LEAST_POINTS, line, window_of
 
@@ -55,7 +57,7 @@ def margin_rate(trajectory: Trajectory, *, since: float = 1e6) -> MarginRate:
     - `since`: the first time used.
 
     **Raises:** `ValueError` if fewer than 8 saved points have t ≥ since and L < 1/e, or
-    the problem has another metric.
+    the problem has a metric, or rates other than 1.
 
     **Cost:** none beyond what the run has saved.
 
@@ -73,8 +75,8 @@ def margin_rate(trajectory: Trajectory, *, since: float = 1e6) -> MarginRate:
 
     ```
     """
-    if trajectory.origin.problem.metric is not None:
-        raise ValueError("with rates -dL/dt is not |grad L|^2; expected none")
+    if not _is_euclidean(trajectory.origin.problem.metric):
+        raise ValueError("with rates other than 1, -dL/dt is not |grad L|^2")
     loss = np.asarray(trajectory.observed["loss"], dtype=float)
     speed = np.asarray(trajectory.observed["grad_norm"], dtype=float) ** 2
     used = (trajectory.ts >= since) & (loss > 0) & (loss < np.exp(-1)) & (speed > 0)
@@ -94,3 +96,10 @@ def margin_rate(trajectory: Trajectory, *, since: float = 1e6) -> MarginRate:
         window=window_of(trajectory, used),
         num_points=int(used.sum()),
     )
+
+
+def _is_euclidean(metric: Metric | None) -> bool:
+    unit = isinstance(metric, Rates) and all(
+        bool(np.all(np.asarray(rate) == 1)) for rate in jax.tree.leaves(metric.prefix)
+    )
+    return metric is None or unit

@@ -66,9 +66,13 @@ def test_too_few_points():
         margin_rate(trail(0.0, 1.0, np.logspace(0, 5.9, 50)))
 
 
-def test_rates_are_refused():
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [(2.0, "with rates other than 1"), (1.0, "run longer"), (None, "run longer")],
+)
+def test_rates_are_refused(rates: float | None, message: str):
     """With rates -dL/dt is another quantity than the gradient's square."""
-    problem = gf.Objective(lambda w: jnp.sum(w**2), rates=2.0)
+    problem = gf.Objective(lambda w: jnp.sum(w**2), rates=rates)
     run = gf.iterate(problem, gf.gradient_descent(0.1), jnp.ones(1), 3, progress=False)
-    with pytest.raises(ValueError, match="with rates"):
+    with pytest.raises(ValueError, match=message):
         margin_rate(run)
