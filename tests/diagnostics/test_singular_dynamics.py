@@ -1,5 +1,7 @@
 """How the singular values of an end-to-end map move."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +53,10 @@ def test_other_models_are_refused():
 def test_problems_under_another_law_are_refused(extra: str):
     net = DeepLinear([2, 2, 2])
     w0 = net.init(key=jax.random.key(0))
-    given = {"rates": [1.0, 2.0], "penalty": lambda w: jnp.sum(w[0] ** 2)}
+    given: dict[str, Any] = {
+        "rates": [1.0, 2.0],
+        "penalty": lambda w: jnp.sum(w[0] ** 2),
+    }
     problem = gf.EmpiricalRisk(net, jnp.eye(2), jnp.eye(2), **{extra: given[extra]})
     with pytest.raises(ValueError, match="no rates and no penalty"):
         singular_dynamics(problem, w0)
