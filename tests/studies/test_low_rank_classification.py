@@ -36,20 +36,20 @@ def test_pooling_divides_the_pixels_of_the_sets_that_are_pooled():
 def test_a_folder_of_images(tmp_path: Path):
     from PIL import Image
 
-    for place in range(24):
+    for place in range(40):
         file = tmp_path / ("train", "val")[place % 4 == 3] / "one" / f"{place}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (51, 102, 255)).save(file)
     given = ["image_sets=folder", f"folder_path={tmp_path}", "folder_size=8"]
-    with pytest.raises(ValueError, match="folder has 18 images to train on"):
+    with pytest.raises(ValueError, match="folder has 30 images to train on"):
         load_images("folder", with_settings(SMOKE, given), 0)
     few = with_settings(
-        SMOKE, [*given, "num_train=8", "num_validation=10", "num_test=5"]
+        SMOKE, [*given, "num_train=15", "num_validation=15", "num_test=10"]
     )
     images = load_images("folder", few, 0)
-    # Two pixels each way make one; of six held out num_test are kept.
-    assert images.x.shape == (18, 4, 4, 3)
-    assert images.x_test.shape == (5, 4, 4, 3)
+    # Two pixels each way make one.
+    assert images.x.shape == (30, 4, 4, 3)
+    assert images.x_test.shape == (10, 4, 4, 3)
     np.testing.assert_allclose(images.x[0, 0, 0], [0.2, 0.4, 1.0], rtol=1e-15)
 
 

@@ -49,11 +49,11 @@ class ClassificationSettings(Config):
     )
     batch_size: int = option(50, help="images in a minibatch", at_least=1)
     train_steps: int = option(1000, help="steps of training", at_least=1)
-    num_train: int = option(1000, help="images to train on", at_least=2)
+    num_train: int = option(1000, help="images to train on", at_least=10)
     num_validation: int = option(
-        300, help="images by which step sizes and depths are chosen", at_least=2
+        300, help="images by which step sizes and depths are chosen", at_least=10
     )
-    num_test: int = option(5000, help="images to test on, at most", at_least=2)
+    num_test: int = option(5000, help="images to test on, at most", at_least=10)
     pooling: int = option(
         2,
         help="pixels averaged, each way, of all sets but the digits",

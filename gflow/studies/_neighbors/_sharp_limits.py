@@ -57,7 +57,7 @@ def sharp_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
     """Limits at ever smaller alpha against the selected minimizer, and one flow.
 
     Those count that rounding lets differ from the minimizer, and the flow starts from
-    the least alpha that its tolerance allows.
+    the least alpha that its tolerance allows, or from the largest there is.
     """
     depths, alphas = settings.sharp_depths, settings.sharp_alphas
     chosen = np.array([selected(depth) for depth in depths])
@@ -74,7 +74,7 @@ def sharp_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
         ]
         errors[i] = [np.linalg.norm(x - chosen[i]) for x in limits]
         moved = np.array([alpha ** (2.0 - depth) for alpha in alphas])
-        least = int(np.sum(_RTOL * moved <= _MOST_MOVED)) - 1
+        least = max(int(np.sum(_RTOL * moved <= _MOST_MOVED)) - 1, 0)
         run = _flow(net, alphas[least])
         evidence[f"sharp limits, depth {depth}"] = repr(run)
         ends[i] = np.asarray(net.effective(run.w1))

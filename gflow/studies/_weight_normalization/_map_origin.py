@@ -30,15 +30,16 @@ def drawn_to_origin(
 def origin_claim(dataset: Any) -> Claim:
     """Of a dataset at depth 2."""
     drawn, ended = (
-        dataset[name].isel(map_method=slice(1, None)).values > 0
+        dataset[name].transpose("map_method", ...).values > 0
         for name in ("map_drawn", "map_origin")
     )
     return Claim(
         "maps-origin",
         "The origin draws a normalized flow at depth 2 if s = mean(A^T y) < 0 and s^2 "
-        "> 2 kappa Var(A^T y) r0^2, told before any run, and the data are never "
-        f"fitted: share of {ended.size} flows that do as told ({ended.sum()} end there "
-        f"by t1, {drawn.sum()} are told to; no plain flow).",
+        "> 2 kappa Var(A^T y) r0^2, a plain one if no entry of A^T y is positive, told "
+        f"before any run, and the data are never fitted: share of {ended.size} flows "
+        f"that do as told ({ended.sum()} end there by t1, {ended[0].sum()} of them plain; "
+        f"{drawn.sum()} are told to).",
         "derived: linearization at the origin",
         expected=1.0,
         measured=float(np.mean(drawn == ended)),
