@@ -38,8 +38,8 @@ def origin_claim(dataset: Any) -> Claim:
         "The origin draws a normalized flow at depth 2 if s = mean(A^T y) < 0 and s^2 "
         "> 2 kappa Var(A^T y) r0^2, a plain one if no entry of A^T y is positive, told "
         f"before any run, and the data are never fitted: share of {ended.size} flows "
-        f"that do as told ({ended.sum()} end there by t1, {ended[0].sum()} of them plain; "
-        f"{drawn.sum()} are told to).",
+        f"that do as told ({ended.sum()} end there by t1, {ended[0].sum()} of them "
+        f"plain; {drawn.sum()} are told to).",
         "derived: linearization at the origin",
         expected=1.0,
         measured=float(np.mean(drawn == ended)),
