@@ -78,8 +78,8 @@ from ._taylor import (
     directional_derivatives as directional_derivatives,
 )
 from ._two_rates import (
-    INITIALIZATIONS as INITIALIZATIONS,
-    LABELS as LABELS,
+    RELU_INITIALIZATIONS as RELU_INITIALIZATIONS,
+    TWO_LAYER_LABELS as TWO_LAYER_LABELS,
     TwoLayerInstance as TwoLayerInstance,
     relu_init as relu_init,
     two_layer_instance as two_layer_instance,

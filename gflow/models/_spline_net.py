@@ -75,3 +75,35 @@ class RandomReLU1D(eqx.Module):
         """f(x_i)."""
         line = w["line"][0] + w["line"][1] * inputs
         return line + self.features(inputs) @ w["a"]
+
+    def ridge(
+        self, x: Float[Array, " n"], y: Float[Array, " n"], decay: float
+    ) -> dict[str, Array]:
+        """The minimum of ½ Σ (f(x_i) - y_i)² + (μ/2)‖a‖², by its normal equations.
+
+        **Arguments:** `x`, `y`: (n,), the data; `decay`: μ > 0.
+
+        **Returns:** the parameters, as `init` gives them.
+
+        **Cost:** one solve of n + 2 equations; time and memory O(n² + n m).
+
+        ```python
+        >>> import jax, jax.numpy as jnp
+        >>> from gflow.models import RandomReLU1D
+        >>> net, x = RandomReLU1D(50, key=jax.random.key(0)), jnp.linspace(-1, 1, 5)
+        >>> fit = net(net.ridge(x, 2 * x, 0.1), x)  # A line costs nothing.
+        >>> print(jnp.allclose(fit, 2 * x))
+        True
+
+        ```
+        """
+        features, n = self.features(x), x.size
+        line = jnp.stack([jnp.ones_like(x), x], axis=1)
+        system = jnp.block(
+            [
+                [features @ features.T + decay * jnp.eye(n), line],
+                [line.T, jnp.zeros((2, 2))],
+            ]
+        )
+        solution = jnp.linalg.solve(system, jnp.concatenate([y, jnp.zeros(2)]))
+        return {"a": features.T @ solution[:n], "line": solution[n:]}

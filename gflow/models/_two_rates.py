@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 
 from ._relu_kernel import relu_kernel_mean
 
-LABELS = ("gaussian", "signs", "least")
-INITIALIZATIONS = ("lecun", "zero_output", "oymak")
+TWO_LAYER_LABELS = ("gaussian", "signs", "least")
+RELU_INITIALIZATIONS = ("lecun", "zero_output", "oymak")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +68,8 @@ def two_layer_instance(
         raise ValueError(
             f"sizes must be at least 1, not {num_samples}, {dim} and {width}"
         )
-    if labels not in LABELS:
-        known = ", ".join(LABELS)
+    if labels not in TWO_LAYER_LABELS:
+        known = ", ".join(TWO_LAYER_LABELS)
         raise ValueError(f"labels are one of {known}, not {labels!r}")
     rng = np.random.default_rng(seed)
     X, y = rng.standard_normal((num_samples, dim)), rng.standard_normal(num_samples)
@@ -125,8 +125,8 @@ def relu_init(
 
     ```
     """
-    if kind not in INITIALIZATIONS:
-        known = ", ".join(INITIALIZATIONS)
+    if kind not in RELU_INITIALIZATIONS:
+        known = ", ".join(RELU_INITIALIZATIONS)
         raise ValueError(f"initialization is one of {known}, not {kind!r}")
     inputs = np.asarray(X, float)
     n, d = inputs.shape

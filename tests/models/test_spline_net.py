@@ -18,6 +18,20 @@ def test_features_have_the_kernel_of_the_spline() -> None:
     np.testing.assert_allclose(np.sum(features**2), expected, rtol=0.01)
 
 
+def test_ridge_is_stationary() -> None:
+    """At the minimum of a convex function its gradient is zero, by automatic means."""
+    net = RandomReLU1D(9, key=jax.random.key(1))
+    x, y = jnp.linspace(-0.9, 0.8, 6), jnp.array([0.3, -1.0, 0.2, 2.0, 1.0, 0.5])
+
+    def objective(w: dict[str, jax.Array]) -> jax.Array:
+        misfit = 0.5 * jnp.sum((net(w, x) - y) ** 2)
+        return misfit + 0.5 * 0.01 * jnp.sum(w["a"] ** 2)
+
+    slope = jax.grad(objective)(net.ridge(x, y, 0.01))
+    for leaf in jax.tree.leaves(slope):
+        np.testing.assert_allclose(leaf, 0.0, atol=1e-11)
+
+
 def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="interval"):
         RandomReLU1D(3, interval=(1.0, 0.0), key=jax.random.key(0))

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from ..._simulate import simulate
 from ...flows import GradientFlow
@@ -32,7 +31,7 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
     rng = np.random.default_rng(seed)
     x = np.linspace(-0.9, 0.9, _NUM_SAMPLES)
     y = np.sin(4 * x) + _NOISE * rng.standard_normal(x.size)
-    at = np.linspace(-1.0, 1.0, 201)
+    at, data = np.linspace(-1.0, 1.0, 201), (jnp.asarray(x), jnp.asarray(y))
     mu = settings.spline_decay
     smooth = smoothing_spline(x, y, mu / x.size)(at)
     keys = jax.random.split(jax.random.key(seed), settings.spline_seeds)
@@ -41,7 +40,7 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
         progress(f"spline: nets of width {width}")
         for i, key in enumerate(keys):
             net = RandomReLU1D(width, key=key)
-            gap = np.asarray(net(ridge(net, x, y, mu), jnp.asarray(at))) - smooth
+            gap = np.asarray(net(net.ridge(*data, mu), jnp.asarray(at))) - smooth
             errors[k, i] = np.sqrt(np.mean(gap**2))
     evidence: dict[str, str] = {}
     off: list[float] = []
@@ -52,7 +51,7 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
         run = _train(net, x, y, mu)
         evidence[f"spline, width {width}"] = repr(run)
         curves.append(np.asarray(net(run.w1, jnp.asarray(at))))
-        exact = np.asarray(net(ridge(net, x, y, mu), jnp.asarray(at)))
+        exact = np.asarray(net(net.ridge(*data, mu), jnp.asarray(at)))
         off.append(float(np.max(np.abs(curves[-1] - exact))))
     return StudyResult(
         claims=_claims(settings, errors, max(off)),
@@ -60,25 +59,6 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
         figures=(_figure(settings),),
         evidence=evidence,
     )
-
-
-def ridge(
-    net: RandomReLU1D, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], mu: float
-) -> dict[str, jax.Array]:
-    """The exact minimum of ½ Σ (f - y)² + (μ/2)‖a‖², by its normal equations."""
-    features = np.asarray(net.features(jnp.asarray(x)))
-    line, n = np.stack([np.ones(x.size), x], axis=1), x.size
-    system = np.block(
-        [
-            [features @ features.T + mu * np.eye(n), line],
-            [line.T, np.zeros((2, 2))],
-        ]
-    )
-    solution = np.linalg.solve(system, np.concatenate([y, np.zeros(2)]))
-    return {
-        "a": jnp.asarray(features.T @ solution[:n]),
-        "line": jnp.asarray(solution[n:]),
-    }
 
 
 def _train(net: RandomReLU1D, x: np.ndarray, y: np.ndarray, mu: float) -> Trajectory:

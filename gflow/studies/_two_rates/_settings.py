@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ...models import INITIALIZATIONS, LABELS
+from ...models import RELU_INITIALIZATIONS, TWO_LAYER_LABELS
 from .._config import Config, option
 
 
@@ -24,9 +24,11 @@ class Settings(Config):
         True, help="also the ratio infinity: the first layer frozen, eta_2 = 1"
     )
     num_seeds: int = option(4, help="instances a cell, from seed 0 on", at_least=2)
-    labels: str = option("gaussian", help="labels of the maps", choices=LABELS)
+    labels: str = option(
+        "gaussian", help="labels of the maps", choices=TWO_LAYER_LABELS
+    )
     initialization: str = option(
-        "lecun", help="initialization of the maps", choices=INITIALIZATIONS
+        "lecun", help="initialization of the maps", choices=RELU_INITIALIZATIONS
     )
     compared_widths: tuple[int, ...] = option(
         (16,), help="widths at which initializations are compared", at_least=1
@@ -34,7 +36,7 @@ class Settings(Config):
     compared_labels: tuple[str, ...] = option(
         ("gaussian", "least"),
         help="labels under which initializations are compared",
-        choices=LABELS,
+        choices=TWO_LAYER_LABELS,
     )
     compared_samples: int = option(
         50,
