@@ -17,8 +17,8 @@ class Claim:
         absolute:  |m - e| ≤ τ             at_least:  m ≥ e - τ
         factor:    1/τ ≤ m/e ≤ τ
 
-    and never if m is NaN. Of a measurement with an interval, the end that is worse for
-    the claim stands for m in a bound.
+    and never if m or τ is NaN. Of a measurement with an interval, the end that is worse
+    for the claim stands for m in a bound.
 
     **Arguments:**
 
@@ -28,11 +28,12 @@ class Claim:
     - `expected`, `measured`, `tolerance`, `kind`: as above.
     - `interval`: (low, high) around the measured value, at the level that the statement
         names, or None.
-    - `note`: for a claim that is known to fail, the reason that was found.
+    - `note`: the reason found why it fails, recorded only where it does.
 
     **Raises:** `ValueError` if the kind is unknown, or the expected value or the
     tolerance cannot decide anything (not finite, a negative tolerance, a factor < 1),
-    or the interval is not one.
+    or the interval is not one. A tolerance that was measured may be NaN, as what was
+    measured may.
 
     ```python
     >>> from gflow.studies import Claim
@@ -64,7 +65,7 @@ class Claim:
         if not math.isfinite(self.expected):
             raise ValueError(f"claim {self.name!r} expects {self.expected}")
         least = 1.0 if self.kind == "factor" else 0.0
-        if not least <= self.tolerance < math.inf:
+        if self.tolerance < least or self.tolerance == math.inf:
             raise ValueError(f"claim {self.name!r} has tolerance {self.tolerance}")
         if self.interval is not None:
             low, high = map(float, self.interval)
@@ -94,6 +95,7 @@ class Claim:
         """The claim as plain data, with its verdict and its numbers as shown."""
         return {
             **dataclasses.asdict(self),
+            "note": "" if self.holds else self.note,
             "holds": self.holds,
             "shown": {
                 "expected": self._shown_expected(),

@@ -10,15 +10,59 @@ from jaxtyping import Float
 Interval = tuple[float, float]
 
 
-def mean_interval(values: Any) -> tuple[float, Interval]:
-    """Mean of the finite values, and two standard errors either side of it."""
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
-    if len(finite) == 0:
-        return float("nan"), (-np.inf, np.inf)
-    mean = float(np.mean(finite))
-    error = 2 * float(np.std(finite)) / max(len(finite) - 1, 1) ** 0.5
-    return mean, (mean - error, mean + error)
+def worst(values: Any) -> float:
+    """The largest value; NaN if one is, or if there is none.
+
+    `max` would lose a NaN, and with it the run that failed.
+    """
+    every = np.ravel(np.asarray(values, dtype=float))
+    return float(np.max(every)) if every.size else float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """Mean of the finite values, and Student's 95 % interval of it.
+
+    Of one value the interval is everything; of none the mean is NaN too.
+    """
+
+    mean: float
+    interval: Interval
+    count: int
+    num: int
+
+    @property
+    def over(self) -> str:
+        """For a statement: over how many instances the mean is."""
+        of = "" if self.count == self.num else f" of {self.num}"
+        return f"mean over {self.count}{of} instances, 95 % interval"
+
+    @property
+    def undecided(self) -> str:
+        """For a note: that the interval holds 0, if it does."""
+        low, high = self.interval
+        if low <= 0 <= high:
+            return f"The interval holds 0: {self.count} instances do not decide it."
+        return ""
+
+
+def mean_of(values: Any) -> Mean:
+    """Of independent values, NaN where a run failed: say how many, by `Mean.over`."""
+    every = np.ravel(np.asarray(values, dtype=float))
+    finite = every[np.isfinite(every)]
+    if len(finite) < 2:
+        mean = float(finite[0]) if len(finite) else float("nan")
+        return Mean(mean, (-np.inf, np.inf), len(finite), len(every))
+    found = paired(finite)
+    return Mean(found.mean, (found.low, found.high), len(finite), len(every))
+
+
+def half_width(values: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "..."]:
+    """Half of Student's 95 % interval of the mean over the first axis, n ≥ 2."""
+    from scipy.stats import t
+
+    n = len(values)
+    return t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / n**0.5
 
 
 @dataclasses.dataclass(frozen=True)

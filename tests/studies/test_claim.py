@@ -75,6 +75,14 @@ def test_a_claim_that_decides_nothing_is_refused(
         claim(kind, expected, 1.0, tolerance)
 
 
+def test_only_failing_claims_are_explained():
+    """And a tolerance that was measured and is not a number lets nothing hold."""
+    text = ("c", "It is so.", "Euler 1744", 1.0)
+    assert Claim(*text, 1.0, note="why").record()["note"] == ""
+    assert Claim(*text, 2.0, note="why").record()["note"] == "why"
+    assert not Claim(*text, 1.0, math.nan, "absolute").holds
+
+
 def test_unknown_kinds_are_refused():
     """By gflow itself, or by the type checker that the tests put before it."""
     with pytest.raises((ValueError, TypeCheckError), match="kind"):

@@ -8,7 +8,6 @@ from gflow.studies import with_settings
 from gflow.studies._low_rank import study
 from gflow.studies._low_rank._embeddings import embeddings
 from gflow.studies._low_rank._initialization import products
-from gflow.studies._low_rank._means import mean_of
 from gflow.studies._low_rank._modes import time_to
 from gflow.studies._low_rank._runs import instance
 from gflow.studies._low_rank._settings import SMOKE, Settings
@@ -38,19 +37,6 @@ def test_presets_are_settings_of_one_kind():
     for name in ("limit_sizes", "activations", "sweep_depths", "methods"):
         assert set(getattr(study.smoke, name)) <= set(getattr(study.full, name))
     assert study.full.train_seeds > study.smoke.train_seeds
-
-
-def test_means_are_of_finite_values_with_students_interval():
-    """Of 1, 2, 3: the deviation is 1, and t = 4.3027 of two degrees of freedom."""
-    found = mean_of([1.0, np.nan, 2.0, 3.0])
-    assert (found.mean, found.count, found.num) == (2.0, 3, 4)
-    half = 4.302653 / 3**0.5
-    np.testing.assert_allclose(found.interval, (2 - half, 2 + half), rtol=1e-6)
-    assert "3 of 4 instances" in found.over
-    # 4.30 / 3^(1/2) = 2.48 is above 2, and below 6; one value decides nothing.
-    assert found.undecided
-    assert not mean_of([5.0, 6.0, 7.0]).undecided
-    assert mean_of([-1.0]).undecided
 
 
 def test_runs_that_did_not_fit_are_counted():

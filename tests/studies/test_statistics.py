@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gflow.studies._statistics import bootstrap, mean_interval, order, paired, wilson
+from gflow.studies._statistics import bootstrap, mean_of, order, paired, wilson, worst
 
 
 def test_intervals() -> None:
@@ -20,13 +20,24 @@ def test_intervals() -> None:
     np.testing.assert_allclose([low - mean, high - mean], [-0.098, 0.098], atol=0.012)
 
 
-def test_mean_interval_leaves_failed_runs_out() -> None:
-    """Two standard errors about the mean of what is finite; nan if nothing is."""
-    # Of 1 and 3: mean 2, standard deviation sqrt(2), standard error 1.
-    mean, (low, high) = mean_interval([1.0, np.nan, 3.0])
-    assert (mean, low, high) == (2.0, 0.0, 4.0)
-    mean, _ = mean_interval([np.nan])
-    assert np.isnan(mean)
+def test_means_are_of_finite_values_with_students_interval():
+    """Of 1, 2, 3: the deviation is 1, and t = 4.3027 of two degrees of freedom."""
+    found = mean_of([1.0, np.nan, 2.0, 3.0])
+    assert (found.mean, found.count, found.num) == (2.0, 3, 4)
+    half = 4.302653 / 3**0.5
+    np.testing.assert_allclose(found.interval, (2 - half, 2 + half), rtol=1e-6)
+    assert "3 of 4 instances" in found.over
+    # 4.30 / 3^(1/2) = 2.48 is above 2, and below 6; one value decides nothing.
+    assert found.undecided
+    assert not mean_of([5.0, 6.0, 7.0]).undecided
+    assert mean_of([-1.0]).undecided
+
+
+def test_the_worst_of_a_nan_is_nan() -> None:
+    """A failed run is not lost among others, and of no run nothing is known."""
+    assert worst([1.0, 3.0, 2.0]) == 3.0
+    assert np.isnan(worst([1.0, np.nan, 2.0]))
+    assert np.isnan(worst([]))
 
 
 def test_interval_of_a_mean() -> None:

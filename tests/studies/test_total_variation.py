@@ -16,7 +16,7 @@ from gflow.models import (
     curve_okuno,
     directional_derivatives,
 )
-from gflow.studies import Claim, with_settings
+from gflow.studies import with_settings
 from gflow.studies._total_variation import study
 from gflow.studies._total_variation._cars import _folds
 from gflow.studies._total_variation._compare import _choice
@@ -25,7 +25,7 @@ from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
-from gflow.studies._total_variation._runs import explained, flow_time, over
+from gflow.studies._total_variation._runs import flow_time, over
 from gflow.studies._total_variation._settings import FULL, SMOKE
 
 
@@ -206,12 +206,7 @@ def test_a_deep_net_is_trained_under_its_penalty():
     assert np.all(np.isfinite([end[:4] for end in ends]))
 
 
-def test_only_failing_claims_are_explained():
-    """And statements say of how many seeds they are."""
-    good = Claim("a", "", "", expected=1.0, measured=0.5, kind="at_most")
-    bad = Claim("a", "", "", expected=1.0, measured=1.5, kind="at_most")
-    assert explained(good, "why").note == ""
-    assert explained(bad, "why").note == "why"
+def test_statements_say_of_how_many_seeds_they_are():
     assert over(1, "seed") == "of one seed"
     assert over(3, "start", "largest") == "largest over 3 starts"
 

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from ...diagnostics import rank_effective
 from ...models import FeatureNet, gram_matrix
 from .._claim import Claim
+from .._statistics import half_width
 from .._study import Figure, ReportProgress, StudyResult
-from ._means import half_width
 from ._settings import Settings
 
 _SOURCE = "Huh et al. 2021: at initialization, whatever activation and initialization"

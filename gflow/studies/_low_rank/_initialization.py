@@ -11,8 +11,8 @@ from jaxtyping import Float
 from ...diagnostics import rank_effective
 from ...models import DeepLinear
 from .._claim import Claim
+from .._statistics import mean_of
 from .._study import Figure, ReportProgress, StudyResult
-from ._means import mean_of
 from ._settings import Settings
 
 # dim -> depth -> mean effective rank.

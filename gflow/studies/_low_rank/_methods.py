@@ -11,8 +11,8 @@ import optax
 from ...steppers import from_optax, gradient_descent, iterate, lbfgs, search
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import mean_of
 from .._study import Figure, ReportProgress, StudyResult
-from ._means import mean_of
 from ._runs import Instance, flow, instance, until_fitted
 from ._settings import Settings
 

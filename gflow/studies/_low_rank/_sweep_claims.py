@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._claim import Claim
-from ._means import mean_of
+from .._statistics import mean_of
 from ._settings import Settings
 
 _SOURCE = "Huh et al. 2021, figure of least squares: effective rank at convergence"

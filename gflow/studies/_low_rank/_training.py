@@ -12,8 +12,8 @@ from ...flows import GradientFlow
 from ...steppers import Comparison, compare, gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
+from .._statistics import mean_of
 from .._study import Figure, ReportProgress, StudyResult
-from ._means import mean_of
 from ._runs import NUM_SAVED, drift, flow, instance
 from ._settings import Settings
 

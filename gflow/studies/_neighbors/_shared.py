@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._claim import Claim
-from .._statistics import mean_interval, order
+from .._statistics import mean_of, order
 
 
 def width_claim(
@@ -17,16 +17,16 @@ def width_claim(
     errors: Float[np.ndarray, "widths draws"],
 ) -> Claim:
     """That errors fall as m^(-1/2) in the width, one power fitted to each draw."""
-    slope, (low, high) = mean_interval([order(widths, column) for column in errors.T])
+    slopes = mean_of([order(widths, column) for column in errors.T])
     return Claim(
         name,
-        f"{statement}: fitted power of the width m, with two standard errors over "
-        "draws. Tolerance: 0.1 as widths are finite, and the standard errors.",
+        f"{statement}: fitted power of the width m, {slopes.over}. Tolerance: 0.1 as "
+        "widths are finite, and half the interval, of which 0.1 at most.",
         source,
         expected=-0.5,
-        measured=slope,
-        tolerance=0.1 + high - slope,
-        interval=(low, high),
+        measured=slopes.mean,
+        tolerance=0.1 + min(0.1, slopes.interval[1] - slopes.mean),
+        interval=slopes.interval,
     )
 
 

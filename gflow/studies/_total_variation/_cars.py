@@ -9,7 +9,7 @@ from .._claim import Claim
 from .._statistics import paired
 from .._study import Figure, ReportProgress, StudyResult
 from ._fits import NAMES, all_fits, parted, rows
-from ._runs import explained, over
+from ._runs import over
 from ._settings import Settings
 
 
@@ -120,23 +120,19 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
         shared = 1 / (settings.cars_folds - 1)
         ends = paired(logs, shared).interval if is_measured else None
         claims.append(
-            explained(
-                Claim(
-                    f"cars-against-{rival}",
-                    "Test error of k-TV, order chosen too, is no more than that of "
-                    f"{rival}: their ratio, {over(num, 'fold', 'geometric mean')}"
-                    f"{f' ({how})' if ends else ''}.",
-                    "Okuno 2023: more resilient than parameter regularization"
-                    if rival != "spline"
-                    else "2-TV's own limit over all functions",
-                    expected=1.0,
-                    measured=float(np.exp(np.mean(logs))),
-                    kind="at_most",
-                    interval=None
-                    if ends is None
-                    else (np.exp(ends[0]), np.exp(ends[1])),
-                ),
-                _REASONS[rival],
+            Claim(
+                f"cars-against-{rival}",
+                "Test error of k-TV, order chosen too, is no more than that of "
+                f"{rival}: their ratio, {over(num, 'fold', 'geometric mean')}"
+                f"{f' ({how})' if ends else ''}.",
+                "Okuno 2023: more resilient than parameter regularization"
+                if rival != "spline"
+                else "2-TV's own limit over all functions",
+                expected=1.0,
+                measured=float(np.exp(np.mean(logs))),
+                kind="at_most",
+                interval=None if ends is None else (np.exp(ends[0]), np.exp(ends[1])),
+                note=_REASONS[rival],
             )
         )
     return tuple(claims)

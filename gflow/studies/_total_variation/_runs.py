@@ -1,6 +1,5 @@
 """Runs that the parts of the study share."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from ...models import (
 from ...problem import Problem
 from ...solvers import BDF
 from ...trajectory import Save, Trajectory
-from .._claim import Claim
 from ._settings import Settings
 
 # Where predictions are scored: |x| <= 0.4, so closely that finer makes no difference.
@@ -101,8 +99,3 @@ def rms(a: Any, b: Any) -> float:
 def over(num: int, what: str, statistic: str = "median") -> str:
     """In words, what stands for `num` seeds, starts or splits."""
     return f"{statistic} over {num} {what}s" if num > 1 else f"of one {what}"
-
-
-def explained(claim: Claim, reason: str) -> Claim:
-    """With the reason, if the claim fails."""
-    return claim if claim.holds else dataclasses.replace(claim, note=reason)
