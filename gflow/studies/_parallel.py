@@ -4,10 +4,12 @@ import dataclasses
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
@@ -15,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from ._study import ReportProgress, StudyResult
 
 Part = Callable[[ReportProgress], StudyResult]
+_SECONDS_BETWEEN_LOOKS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,7 @@ def in_parallel(
 
     LAPACK has one thread meanwhile: the cores are taken, and threads of its own would
     wait for each other at each small factorization, many times as long as that takes.
+    Compiled programs are let go before they are too many for the system.
     """
     # What jax calls LAPACK through: loaded now, so that its threads can be limited.
     import_module("scipy.linalg")
@@ -59,11 +63,16 @@ def _in_threads(
     parts: Sequence[Part | Divided], progress: ReportProgress
 ) -> Iterator[StudyResult]:
     given_up = threading.Event()
+    last_look = -math.inf
 
     def report(message: str) -> None:
+        nonlocal last_look
         if given_up.is_set():
             raise _GivenUpError
         progress(message)
+        if time.monotonic() - last_look > _SECONDS_BETWEEN_LOOKS:
+            last_look = time.monotonic()
+            make_room(_most_mappings() // 2)
 
     pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1))
     jobs = [job for place, part in enumerate(parts) for job in _jobs(place, part)]
@@ -88,6 +97,29 @@ def _in_threads(
     finally:
         given_up.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def make_room(most: float) -> None:
+    """Lets all compiled programs go where the process maps memory `most` times or more.
+
+    Linux ends a process, in the middle of LLVM, that maps memory more often than 65,530
+    times, and the program of one flow of one shape takes some 2,000. What is needed
+    again is compiled again. Other systems have no such count, and nothing is done.
+    """
+    try:
+        with Path("/proc/self/maps").open(encoding="utf-8") as mappings:
+            num_mappings = sum(1 for _ in mappings)
+    except OSError:
+        return
+    if num_mappings >= most:
+        import_module("jax").clear_caches()
+
+
+def _most_mappings() -> float:
+    try:
+        return int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))
+    except OSError:
+        return math.inf
 
 
 class _Job(NamedTuple):

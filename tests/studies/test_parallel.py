@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gflow.studies import Claim, StudyResult, merge
-from gflow.studies._parallel import Divided, in_parallel
+from gflow.studies._parallel import Divided, in_parallel, make_room
 from gflow.studies._study import ReportProgress
 
 
@@ -131,3 +134,36 @@ def test_linear_algebra_has_one_thread_while_parts_run_side_by_side() -> None:
         list(in_parallel([part], lambda message: None))
         assert threads() == {3}
     assert seen == [{1}]
+
+
+@pytest.mark.parametrize(("most", "num_traces"), [(1, 2), (10**9, 1)])
+def test_programs_are_let_go_where_they_are_too_many(
+    most: int, num_traces: int
+) -> None:
+    """And a program that went is traced anew where it is called again."""
+    traces: list[int] = []
+
+    @jax.jit
+    def double(x: jax.Array) -> jax.Array:
+        traces.append(1)
+        return 2 * x
+
+    double(jnp.ones(3))
+    make_room(most)
+    double(jnp.ones(3))
+    expected = num_traces if Path("/proc/self/maps").exists() else 1
+    assert len(traces) == expected
+
+
+def test_parts_look_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one mapping is too many, a part's report lets programs go."""
+    monkeypatch.setattr("gflow.studies._parallel._most_mappings", lambda: 2)
+    cleared: list[int] = []
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(1))
+
+    def part(progress: ReportProgress) -> StudyResult:
+        progress("a run")
+        return result("part")
+
+    list(in_parallel([part], lambda message: None))
+    assert len(cleared) == (1 if Path("/proc/self/maps").exists() else 0)
