@@ -18,7 +18,7 @@ from ...models import TwoLayerReLU
 from ...problem import Problem
 from ...trajectory import LossBelow, Save, Trajectory
 from .._claim import Claim
-from .._statistics import order
+from .._statistics import order, worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
 from ._shared import draw_powers
@@ -88,7 +88,7 @@ def _measured(run: Trajectory, teacher: np.ndarray) -> tuple[float, ...]:
         float(np.linalg.norm(neuron - teacher)),
         # Balanced: |w_j| = |a_j|.
         float(np.sum(others**2)),
-        max(drift.relative for drift in run.drift.values()),
+        worst([drift.relative for drift in run.drift.values()]),
     )
 
 

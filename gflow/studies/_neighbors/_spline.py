@@ -18,6 +18,7 @@ from ...problem import EmpiricalRisk
 from ...solvers import BDF
 from ...trajectory import Save, Stationary, Trajectory
 from .._claim import Claim
+from .._statistics import worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
 from ._shared import draw_powers, width_claim
@@ -54,7 +55,7 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
         exact = np.asarray(net(net.ridge(*data, mu), jnp.asarray(at)))
         off.append(float(np.max(np.abs(curves[-1] - exact))))
     return StudyResult(
-        claims=_claims(settings, errors, max(off)),
+        claims=_claims(settings, errors, worst(off)),
         dataset=_dataset(settings, errors, (x, y), at, smooth, curves),
         figures=(_figure(settings),),
         evidence=evidence,

@@ -20,7 +20,7 @@ from ...problem import EmpiricalRisk
 from ...steppers import gradient_descent, iterate
 from ...trajectory import Save, Trajectory
 from .._claim import Claim
-from .._statistics import order
+from .._statistics import order, worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._settings import Settings
 from ._shared import draw_powers
@@ -139,7 +139,7 @@ def _claims(
             "rtol 1e-10.",
             _SOURCE,
             expected=0.0,
-            measured=max(errors),
+            measured=worst(errors),
             tolerance=1e-5,
             kind="at_most",
         ),

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...models import kappa_neutral
 from .._claim import Claim
+from .._statistics import worst
 from ._map_cell import nearest, start
 from ._map_origin import origin_claim
 from ._settings import Settings
@@ -25,7 +26,7 @@ def map_claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
 
 def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
     reached, distances = dataset["map_reached"], dataset["map_from_limit"].values
-    off = np.sum(distances > 1e3 * settings.coarse_residual)
+    distances = distances[np.isfinite(distances)]
     gap = np.abs(dataset["map_descent_time"] / dataset["map_time"] - 1).values
     return [
         Claim(
@@ -42,13 +43,13 @@ def _flow_claims(settings: Settings, dataset: Any) -> list[Claim]:
         ),
         Claim(
             "maps-oracle",
-            "Flows that reach it end where the potential's minimizer is: 95th "
-            "percentile of the relative distance over "
-            f"{np.isfinite(distances).sum()} of {reached.size} flows (largest "
-            f"{np.nanmax(distances, initial=0):.2g}; {off} above the bound).",
+            "Flows that reach it end where the potential's minimizer is: largest "
+            f"relative distance over {distances.size} of {int(reached.sum())} flows; "
+            "for the others, of effective weights below some e^-60, the dual has no "
+            "solution to working precision.",
             "derived: dual of the potential that the flow minimizes",
             expected=0.0,
-            measured=float(np.nanquantile(distances, 0.95)),
+            measured=worst(distances),
             tolerance=1e3 * settings.coarse_residual,
             kind="at_most",
         ),
@@ -158,14 +159,13 @@ def _depth_two_claims(settings: Settings, dataset: Any) -> list[Claim]:
     alpha = nearest(settings.map_alphas, settings.alpha)
     large, small = f"kappa = {max(kappas):g}", f"kappa = {min(kappas):g}"
 
-    def ratio(alpha: float, method: str) -> float:
-        error = dataset["map_error"].sel(map_alpha=alpha)
-        plain = error.sel(map_method="plain").values
-        return float(np.nanmedian(error.sel(map_method=method).values / plain))
+    def ratio(alpha: float, method: str) -> tuple[float, str]:
+        return _median_ratio(dataset["map_error"].sel(map_alpha=alpha), method)
 
     found = dataset["map_error"].sel(map_alpha=alpha) < settings.recovered
-    time = dataset["map_time"]
-    faster = time.sel(map_method=large).values / time.sel(map_method="plain").values
+    # A flow that never fits takes for ever.
+    speed, of_times = _median_ratio(dataset["map_time"].fillna(np.inf), large)
+    hurts, of_errors = ratio(least, small)
     share = found.mean([axis for axis in found.dims if axis != "map_method"])
     gain = float(share.sel(map_method=large) - share.sel(map_method="plain"))
     return [
@@ -173,27 +173,38 @@ def _depth_two_claims(settings: Settings, dataset: Any) -> list[Claim]:
         Claim(
             "maps-speed",
             f"At depth 2 the normalized flow with {large} fits the data (relative "
-            "residual 1e-3) before the plain one: median ratio of times, on different "
-            "clocks, as kappa multiplies the angular rate of the one only.",
+            f"residual 1e-3) before the plain one: median ratio of times, {of_times}, "
+            "on different clocks, as kappa multiplies the angular rate of one only.",
             "Chou, Rauhut, Ward 2023: experiments on speed",
             expected=1.0,
-            measured=float(np.nanmedian(faster)),
+            measured=speed,
             kind="at_most",
         ),
         Claim(
             "maps-normalization-hurts",
             f"At depth 2 and from alpha = {least:g}, normalization with {small} "
-            "raises the error: median ratio to the plain flow.",
+            f"raises the error: median ratio to the plain flow, {of_errors}.",
             _LAW,
             expected=2.0,
-            measured=ratio(least, small),
+            measured=hurts,
             kind="at_least",
         ),
     ]
 
 
+def _median_ratio(values: Any, method: str) -> tuple[float, str]:
+    """Of a method to the plain flow, and of how many pairs one can tell."""
+    with np.errstate(invalid="ignore"):
+        ratios = (
+            values.sel(map_method=method).values / values.sel(map_method="plain").values
+        )
+    known = ratios[~np.isnan(ratios)]
+    median = float(np.median(known)) if known.size else float("nan")
+    return median, f"{known.size} of {ratios.size} pairs that fit the data"
+
+
 def _recovery_claims(
-    settings: Settings, large: str, ratio: float, gain: float
+    settings: Settings, large: str, ratio: tuple[float, str], gain: float
 ) -> list[Claim]:
     alpha = nearest(settings.map_alphas, settings.alpha)
     where = f"At depth 2 and alpha = {alpha:g}"
@@ -202,11 +213,11 @@ def _recovery_claims(
             "maps-normalization-helps",
             f"{where}, normalization with {large} lowers the reconstruction error: "
             "median over instances and sparsities of error normalized over error "
-            "plain.",
+            f"plain, {ratio[1]}.",
             _PAPER,
             # No number of the source: a factor of two, what a reader would call helps.
             expected=0.5,
-            measured=ratio,
+            measured=ratio[0],
             kind="at_most",
         ),
         Claim(

@@ -151,7 +151,7 @@ def deep_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
                 f"depth3-{name.replace(' = ', '-')}-early",
                 f"The depth-3 flow on P1 from uneven weights, {name}, at t = "
                 f"{_DEEP_T1:g}, before its limit: relative error to the sparse vector.",
-                "computed by an independent script, run to that time",
+                "reference computation; its time is inferred from its errors",
                 expected=early,
                 measured=relative(x_end(model, before), data.x_true),
                 tolerance=digit,
