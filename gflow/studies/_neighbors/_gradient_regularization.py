@@ -161,7 +161,7 @@ def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, panels
 
     figure, (ax,) = panels(1)
-    for r in dataset.igr_order.values:
+    for r in dataset.igr_order.values.tolist():
         error = dataset["igr_error"].sel(igr_order=r)
         label = f"order {r}" + (": gradient flow" if r == 0 else "")
         draw_powers(ax, dataset.igr_eta, error, label, COLORS[r], r + 1)
