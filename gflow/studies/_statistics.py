@@ -98,18 +98,18 @@ def paired(differences: Float[np.ndarray, " n"], shared: float = 0.0) -> Paired:
 def bootstrap(
     values: Any, statistic: Callable[[Any], Any], num: int, seed: int
 ) -> tuple[float, Interval]:
-    """A statistic of the finite values, and its 95 % interval over resamples.
+    """A statistic of values, and its 95 % interval over resamples.
 
-    NaN where no value is finite.
+    NaN where a value is not finite, or there is none.
     """
-    finite = np.asarray(values)[np.isfinite(values)]
-    if len(finite) == 0:
+    every = np.asarray(values)
+    if len(every) == 0 or not np.all(np.isfinite(every)):
         return float("nan"), (float("nan"), float("nan"))
-    rng = np.random.default_rng([seed, len(finite)])
-    picks = rng.integers(len(finite), size=(num, len(finite)))
-    found = [float(statistic(finite[pick])) for pick in picks]
+    rng = np.random.default_rng([seed, len(every)])
+    picks = rng.integers(len(every), size=(num, len(every)))
+    found = [float(statistic(every[pick])) for pick in picks]
     low, high = np.percentile(found, [2.5, 97.5])
-    return float(statistic(finite)), (float(low), float(high))
+    return float(statistic(every)), (float(low), float(high))
 
 
 def wilson(successes: Any, num: int) -> tuple[Any, Any]:

@@ -9,6 +9,8 @@ import xarray
 from gflow.models import two_layer_instance
 from gflow.studies import with_settings
 from gflow.studies._two_rates import study
+from gflow.studies._two_rates._initializations import _SETTINGS, _claims
+from gflow.studies._two_rates._map_claims import map_claims
 from gflow.studies._two_rates._maps import maps
 from gflow.studies._two_rates._runs import Cell, run_cell
 from gflow.studies._two_rates._settings import SMOKE, Settings
@@ -115,6 +117,117 @@ def test_thresholds_by_hand() -> None:
     np.testing.assert_allclose(found.lazy_factor[0], 2.0)
 
 
+def test_a_seed_that_never_converges_has_no_threshold() -> None:
+    """So that none of the boundary's claims holds, and each says of how many."""
+    settings = with_settings(SMOKE, ["widths=1,2,4,8", "ratios=1", "num_seeds=2"])
+    found = thresholds(
+        _map([[0.0, 1, 1, 1], [0, 0, 0, 0]], ratios=[1.0]), "map_5", settings
+    )
+    assert np.isnan([found.width[0], found.drift[0], found.lazy_factor[0]]).all()
+    assert (found.num_beyond, found.num_below) == (1, 0)
+    claims = map_claims(
+        dataclasses.replace(settings, frozen_first=False),
+        5,
+        _map([[0.0, 1, 1, 1], [0, 0, 0, 0]], ratios=[1.0]),
+        found,
+    )
+    boundary = [claim for claim in claims if claim.name.startswith("boundary")]
+    assert len(boundary) == 3
+    assert not any(claim.holds for claim in boundary)
+    assert all("1 of 2 seeds do not converge" in c.statement for c in boundary[1:])
+
+
+@pytest.mark.parametrize(
+    ("ratios", "drift", "verdicts"),
+    [
+        ((0.0,), np.nan, []),
+        ((0.0, 1.0), np.nan, [False]),
+        ((0.0, 1.0), 1e-6, [True]),
+    ],
+)
+def test_invariants_that_are_not_known_do_not_hold(
+    ratios: tuple[float, ...], drift: float, verdicts: list[bool]
+) -> None:
+    """They are known only where both layers move."""
+    names = ",".join(map(str, ratios))
+    settings = with_settings(
+        SMOKE, ["widths=1,2,4,8", f"ratios={names}", "num_seeds=2", "frozen_first=no"]
+    )
+    dataset = _map([[0.0, 1, 1, 1], [0, 0, 1, 1]], ratios=list(ratios))
+    values = np.full((2, 4, len(ratios)), np.nan)
+    values[..., -1] = drift
+    dataset["map_5_invariant"] = (("map_seed", "map_width", "map_ratio"), values)
+    claims = map_claims(settings, 5, dataset, thresholds(dataset, "map_5", settings))
+    found = [claim.holds for claim in claims if claim.name == "map-invariants-n5"]
+    assert found == verdicts
+
+
+def _map(converged: list[list[float]], ratios: list[float]) -> xarray.Dataset:
+    """Of two seeds over widths 1, 2, 4, 8, the same at each ratio."""
+    widths, axes = np.array([1, 2, 4, 8]), ("map_seed", "map_width", "map_ratio")
+    grid = np.repeat(np.array(converged)[..., None], len(ratios), axis=-1)
+    drift = np.broadcast_to((0.4 / widths)[None, :, None], grid.shape)
+    return xarray.Dataset(
+        {
+            "map_5_converged": (axes, grid),
+            "map_5_drift": (axes, drift),
+            "map_5_invariant": (axes, np.zeros(grid.shape)),
+        },
+        coords={"map_width": widths, "map_ratio": ratios, "map_seed": [0, 1]},
+    )
+
+
+def test_another_seed_is_another_instance() -> None:
+    """And its numbers are not held against those of seeds 0 to 3."""
+    settings = with_settings(SMOKE, ["num_seeds=4"])
+    rows = {
+        seed: {
+            f"{w} {r} {s}": _cell(100.0)
+            for r in (1.0, np.inf)
+            for w in settings.widths
+            for s in range(4)
+        }
+        for seed in (0, 4)
+    }
+    names = {
+        seed: [c.name for c in maps(settings, seed, 50).join([row]).claims]
+        for seed, row in rows.items()
+    }
+    assert any(name.startswith("count-") for name in names[0])
+    assert not any(name.startswith("count-") for name in names[4])
+    found = maps(settings, 4, 50).join([rows[4]]).dataset
+    assert found is not None
+    assert found.map_seed.values.tolist() == [4, 5, 6, 7]
+
+
+def _cell(loss: float) -> Cell:
+    numbers = dict.fromkeys((f.name for f in dataclasses.fields(Cell)), 1.0)
+    return Cell(**{**numbers, "outcome": "", "evidence": "", "loss": loss})  # pyright: ignore[reportArgumentType]
+
+
+def test_flows_that_never_converge_take_for_ever() -> None:
+    """Of three pairs the adversary's flows of two do not come to zero loss."""
+    times = np.ones((4, 2, 1, 3))
+    times[:, 1, 0, :2] = np.nan
+    axes = ("init_kind", "init_labels", "init_width", "init_seed")
+    dataset = xarray.Dataset(
+        {
+            "init_time": (axes, times),
+            "init_drift": (axes, np.ones(times.shape)),
+            "init_converged": (axes, np.isfinite(times).astype(float)),
+        },
+        coords={
+            "init_kind": list(_SETTINGS.values()),
+            "init_labels": ["gaussian", "least"],
+            "init_width": [16],
+            "init_seed": [0, 1, 2],
+        },
+    )
+    found = {claim.name: claim for claim in _claims(SMOKE, dataset)}
+    assert found["init-adversary"].measured == np.inf
+    assert "2 of 6 flows" in found["init-adversary"].statement
+
+
 def test_rows_of_a_map_are_joined_in_their_places() -> None:
     """Each cell is told by its width, ratio and seed, whichever row was done first."""
     settings = with_settings(
@@ -122,15 +235,13 @@ def test_rows_of_a_map_are_joined_in_their_places() -> None:
     )
 
     def cell(width: int, ratio: float, seed: int) -> Cell:
-        numbers = dict.fromkeys((f.name for f in dataclasses.fields(Cell)), 1.0)
-        loss = 100 * width + 10 * min(ratio, 2) + seed
-        return Cell(**{**numbers, "outcome": "", "evidence": "", "loss": loss})  # pyright: ignore[reportArgumentType]
+        return _cell(100 * width + 10 * min(ratio, 2) + seed)
 
     rows = [
         {f"{w} {r} {s}": cell(w, r, s) for r in (0.0, 1.0, np.inf) for s in (0, 1)}
         for w in (4, 8)
     ]
-    dataset = maps(settings, 30).join(rows).dataset
+    dataset = maps(settings, 0, 30).join(rows).dataset
     assert dataset is not None
     loss = dataset["map_30_loss"]
     assert loss.sel(map_width=8, map_ratio=1.0, map_seed=0) == 810

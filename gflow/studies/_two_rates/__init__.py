@@ -23,15 +23,14 @@ from ._settings import FULL, SMOKE, Settings
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    # The instances are those of the reference numbers, which name their seeds.
-    del seed
     parts = [
+        # These two are of the seed of the reference numbers, 0.
         partial(reference, settings),
         *([partial(explicit, settings)] if settings.explicit_steps else []),
-        *(maps(settings, n) for n in settings.samples),
-        partial(initializations, settings),
-        partial(digits, settings),
-        partial(descent, settings),
+        *(maps(settings, seed, n) for n in settings.samples),
+        partial(initializations, settings, seed),
+        partial(digits, settings, seed),
+        partial(descent, settings, seed),
     ]
     yield from in_parallel(parts, progress)
 

@@ -18,9 +18,9 @@ _T1, _N, _WIDTH = 0.5, 50, 8
 _TIMES = np.linspace(0, _T1, 11)[1:]
 
 
-def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
+def descent(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult:
     """Distance to the flow and drift of the invariants, against the step size."""
-    data = two_layer_instance(_N, settings.dim, _WIDTH, seed=0)
+    data = two_layer_instance(_N, settings.dim, _WIDTH, seed=seed)
     rates = (1.0, settings.descent_ratio)
     progress("gradient descent: the flow beside it")
     run = flow(
@@ -42,7 +42,7 @@ def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
             Figure(
                 "descent",
                 f"Gradient descent with rates 1 and {settings.descent_ratio:g} on "
-                f"n = {_N} Gaussian data, width {_WIDTH}, seed 0, to "
+                f"n = {_N} Gaussian data, width {_WIDTH}, seed {seed}, to "
                 f"t = {_T1:g}. Left: distance of its parameters to those of the flow, "
                 "which slides along kinks that the steps can only zigzag across. "
                 "Right: drift of the invariants, which the flow keeps. Dotted lines "

@@ -14,20 +14,24 @@ from ._settings import Settings
 _KINDS = ("random", "true")
 
 
-def digits(settings: Settings, progress: ReportProgress) -> StudyResult:
+def digits(
+    settings: Settings, first_seed: int, progress: ReportProgress
+) -> StudyResult:
     """From which width on a net learns digits by heart, and how its kernel moves."""
     cells: list[Cell] = []
     evidence: dict[str, str] = {}
     shape = (len(_KINDS), len(settings.digits_widths), settings.num_digits_seeds)
     for kind, width, seed in itertools.product(
-        _KINDS, settings.digits_widths, range(settings.num_digits_seeds)
+        _KINDS,
+        settings.digits_widths,
+        range(first_seed, first_seed + settings.num_digits_seeds),
     ):
         name = f"{kind} labels, width {width}, seed {seed}"
         progress(f"digits: {name} ({len(cells) + 1} of {int(np.prod(shape))})")
         data = _instance(settings.digits_samples, width, kind, seed)
         cells.append(run_cell(data, 1.0, settings))
         evidence[f"digits, {name}"] = cells[-1].evidence
-    dataset = _dataset(settings, cells, shape)
+    dataset = _dataset(settings, first_seed, cells, shape)
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
@@ -65,12 +69,12 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     widest = dataset.sel(digits_width=width)
     converged = widest["digits_converged"]
     drifts = widest["digits_drift"].where(converged > 0).median("digits_seed")
-    times = widest["digits_time"].where(converged > 0).median("digits_seed")
+    # A flow that never comes to zero loss takes for ever.
+    times = widest["digits_time"].fillna(np.inf).median("digits_seed")
 
     def ratio(of: Any) -> float:
         return float(of.sel(digits_labels="random") / of.sel(digits_labels="true"))
 
-    slower = ratio(times)
     return (
         Claim(
             "digits-random-labels",
@@ -92,12 +96,13 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
         Claim(
             "digits-random-slower",
             f"Random labels take longer than true ones (width {width}): ratio of the "
-            "median times to zero loss, of those that converge.",
+            f"median times to zero loss ({int((converged < 1).sum())} of "
+            f"{converged.size} flows never come there).",
             "Zhang, Bengio, Hardt, Recht, Vinyals 2017",
             expected=1.0,
-            measured=slower,
+            measured=ratio(times),
             kind="at_least",
-            note="" if slower >= 1 else _sooner(ratio(drifts)),
+            note=_sooner(ratio(drifts)),
         ),
     )
 
@@ -112,7 +117,9 @@ def _sooner(moved: float) -> str:
     )
 
 
-def _dataset(settings: Settings, cells: list[Cell], shape: tuple[int, ...]) -> Any:
+def _dataset(
+    settings: Settings, first_seed: int, cells: list[Cell], shape: tuple[int, ...]
+) -> Any:
     import xarray
 
     return xarray.Dataset(
@@ -120,7 +127,9 @@ def _dataset(settings: Settings, cells: list[Cell], shape: tuple[int, ...]) -> A
         coords={
             "digits_labels": list(_KINDS),
             "digits_width": list(settings.digits_widths),
-            "digits_seed": list(range(settings.num_digits_seeds)),
+            "digits_seed": list(
+                range(first_seed, first_seed + settings.num_digits_seeds)
+            ),
         },
         attrs={"digits_samples": settings.digits_samples},
     )

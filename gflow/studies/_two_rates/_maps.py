@@ -22,27 +22,35 @@ def ratios_of(settings: Settings) -> tuple[float, ...]:
     return (*settings.ratios, *((np.inf,) if settings.frozen_first else ()))
 
 
-def maps(settings: Settings, num_samples: int) -> Divided:
+def maps(settings: Settings, seed: int, num_samples: int) -> Divided:
     """One map: widths by ratios, with seeds, at one number of samples.
 
     Its pieces are its widths: nets of one width share a program, so that dividing
     further would compile it more than once.
     """
     return Divided(
-        [partial(_row, settings, num_samples, width) for width in settings.widths],
+        [
+            partial(_row, settings, seed, num_samples, width)
+            for width in settings.widths
+        ],
         # Wide nets on many examples take the most steps, and the dearest.
         [num_samples * width for width in settings.widths],
-        partial(_joined, settings, num_samples),
+        partial(_joined, settings, seed, num_samples),
     )
 
 
 def _row(
-    settings: Settings, num_samples: int, width: int, progress: ReportProgress
+    settings: Settings,
+    first_seed: int,
+    num_samples: int,
+    width: int,
+    progress: ReportProgress,
 ) -> dict[str, Cell]:
     """All ratios and seeds at one width, by name."""
     cells: dict[str, Cell] = {}
     ratios = ratios_of(settings)
-    for ratio, seed in itertools.product(ratios, range(settings.num_seeds)):
+    seeds = range(first_seed, first_seed + settings.num_seeds)
+    for ratio, seed in itertools.product(ratios, seeds):
         name = f"n = {num_samples}, width {width}, ratio {ratio:g}, seed {seed}"
         of = f"{len(cells) + 1} of {len(ratios) * settings.num_seeds} at this width"
         progress(f"map: {name} ({of})")
@@ -59,11 +67,11 @@ def _row(
 
 
 def _joined(
-    settings: Settings, num_samples: int, rows: Sequence[dict[str, Cell]]
+    settings: Settings, seed: int, num_samples: int, rows: Sequence[dict[str, Cell]]
 ) -> StudyResult:
     prefix = f"map_{num_samples}"
     cells = {name: cell for row in rows for name, cell in row.items()}
-    dataset = _dataset(settings, prefix, list(cells.values()))
+    dataset = _dataset(settings, seed, prefix, list(cells.values()))
     found = thresholds(dataset, prefix, settings)
     return StudyResult(
         claims=map_claims(settings, num_samples, dataset, found),
@@ -73,7 +81,7 @@ def _joined(
     )
 
 
-def _dataset(settings: Settings, prefix: str, cells: list[Cell]) -> Any:
+def _dataset(settings: Settings, seed: int, prefix: str, cells: list[Cell]) -> Any:
     import xarray
 
     shape = (len(settings.widths), len(ratios_of(settings)), settings.num_seeds)
@@ -82,7 +90,7 @@ def _dataset(settings: Settings, prefix: str, cells: list[Cell]) -> Any:
         coords={
             "map_width": list(settings.widths),
             "map_ratio": list(ratios_of(settings)),
-            "map_seed": list(range(settings.num_seeds)),
+            "map_seed": list(range(seed, seed + settings.num_seeds)),
         },
         attrs={"dim": settings.dim, "zero": settings.zero},
     )

@@ -16,6 +16,7 @@ from ...invariants import relu_invariants
 from ...models import TwoLayerInstance, TwoLayerReLU
 from ...solvers import Filippov
 from ...trajectory import LossBelow, MaxSteps, Save, Trajectory
+from .._statistics import worst
 from ._settings import Settings
 
 # Room for values held at zero at one time: for each example, and at most. With both
@@ -134,7 +135,7 @@ def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
     points = [trees.take(run.ws, k) for k in range(1, len(run.ts))]
     # Of the last and of all points: a kernel that strays may come back.
     moves = [np.asarray(tangent_kernel(problem, w)) - first for w in points]
-    far = max(float(np.linalg.norm(move, 2)) for move in moves)
+    far = worst([np.linalg.norm(move, 2) for move in moves])
     reached = run.result is Outcome.loss_reached
     drifts = [drift.relative for drift in run.drift.values()]
     return Cell(
@@ -146,7 +147,7 @@ def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
         flips=float(activation_flips(problem, run.w0, run.w1)),
         is_lazy=float(far < np.linalg.eigvalsh(first)[0]),
         frozen=frozen,
-        invariant=max(drifts, default=float("nan")),
+        invariant=worst(drifts),
         undetermined=float(run.stats["solver"]["undetermined"]),
         evidence=repr(run),
     )

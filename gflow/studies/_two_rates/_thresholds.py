@@ -16,9 +16,13 @@ LAZY = 0.1
 class Thresholds:
     """At one ratio, each with its 95 % bootstrap interval over seeds.
 
+    NaN where a seed does not converge at the largest width: its threshold is beyond.
+
     - `width`: geometric mean over seeds of the threshold width m*.
     - `all_width`: least width from which on all seeds converge, without interval; NaN
         if not even at the largest.
+    - `num_beyond`, `num_below`: seeds that do not converge at the largest width, and
+        that converge at all.
     - `drift`: median over seeds of the kernel's change at the first width above m*.
     - `lazy_factor`: geometric mean of (width at which the change falls to 10 %)/m*; a
         lower bound, as a seed that does not come there counts with the largest width.
@@ -27,6 +31,8 @@ class Thresholds:
     ratio: float
     width: tuple[float, Interval]
     all_width: float
+    num_beyond: int
+    num_below: int
     drift: tuple[float, Interval]
     lazy_factor: tuple[float, Interval]
 
@@ -68,6 +74,8 @@ def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
         ratio,
         width=of(logs, lambda v: np.exp(np.mean(v))),
         all_width=_all_width(converged, widths),
+        num_beyond=int(np.sum(converged[:, -1] < 1)),
+        num_below=int(np.sum((converged > 0).all(axis=1))),
         drift=of(firsts, np.median),
         lazy_factor=of(lazy - logs, lambda v: np.exp(np.mean(v))),
     )
@@ -76,15 +84,16 @@ def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
 def _log_threshold(converged: Any, widths: Any) -> float:
     """Log of the geometric mean of the last width that fails and the next.
 
-    A flow that fails at the largest width, or at none, has its threshold beyond: it
-    counts with the end of the range.
+    A seed that fails at none counts with the least width: its threshold is lower. Of
+    one that fails at the largest it is not known: NaN.
     """
     failed = np.flatnonzero(converged < 1)
     if len(failed) == 0:
         return float(np.log(widths[0]))
     last = failed[-1]
-    after = widths[min(last + 1, len(widths) - 1)]
-    return float(0.5 * np.log(widths[last] * after))
+    if last == len(widths) - 1:
+        return float("nan")
+    return float(0.5 * np.log(widths[last] * widths[last + 1]))
 
 
 def _all_width(converged: Any, widths: Any) -> float:
