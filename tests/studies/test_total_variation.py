@@ -17,7 +17,6 @@ from gflow.models import (
     directional_derivatives,
 )
 from gflow.studies import with_settings
-from gflow.studies._total_variation import study
 from gflow.studies._total_variation._cars import _folds
 from gflow.studies._total_variation._compare import _choice
 from gflow.studies._total_variation._cost import _program, _slope, cost
@@ -25,6 +24,10 @@ from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
+from gflow.studies._total_variation._published_claims import (
+    _is_published,
+    claims_of as published_claims,
+)
 from gflow.studies._total_variation._runs import flow_time, over
 from gflow.studies._total_variation._settings import FULL, SMOKE
 
@@ -49,14 +52,6 @@ def test_settings_out_of_range_are_refused(setting: str, message: str):
     """Each with the name and the range."""
     with pytest.raises(ValueError, match=message):
         with_settings(SMOKE, [setting])
-
-
-def test_full_scale_is_the_papers():
-    """Eight settings, three targets; smoke is a part of it."""
-    names = [case.name for case in published_settings(FULL)]
-    assert len(names) == 8
-    assert {case.name for case in published_settings(SMOKE)} <= set(names)
-    assert set(study.smoke.targets) <= set(study.full.targets)
 
 
 def test_the_schedule_adds_up_to_the_flow_time():
@@ -218,3 +213,34 @@ def test_choices_at_the_end_of_a_grid_are_told():
     chosen = np.sort(FULL.compare_ridges)[[0, 1, -1]]
     assert _choice("ridge", chosen, FULL).endswith("in 2 of 3.")
     assert _choice("spline", chosen, FULL) == ""
+
+
+def test_published_numbers_are_for_the_published_instances_alone():
+    """Of seed 0, at full accuracy and width: no other run is held against them."""
+    coarse = ("rtol=1e-3", "quadrature=16", "few=10", "num_seeds=4")
+    assert _is_published(FULL, 0)
+    assert _is_published(with_settings(FULL, ["rtol=1e-5"]), 0)
+    assert not _is_published(FULL, 1)
+    for setting in coarse:
+        assert not _is_published(with_settings(FULL, [setting]), 0)
+    names = [case.name for case in published_settings(FULL)]
+    axes = ("target", "setting", "seed", "law")
+    shape = (3, len(names), 5, 2)
+    dataset = xarray.Dataset(
+        {
+            "score": (axes, np.ones(shape)),
+            "derivative": ((*axes, "order"), np.ones((*shape, 3))),
+            "gap": (axes[:3], np.ones(shape[:3])),
+        },
+        coords={
+            "target": list(FULL.targets),
+            "setting": names,
+            "law": ["sgd", "flow"],
+            "order": [1, 2, 3],
+        },
+    )
+    scores = {"score-line-none-sgd", "score-parabola-3-TV-flow"}
+    assert scores <= {claim.name for claim in published_claims(FULL, dataset, 0)}
+    other = published_claims(FULL, dataset, 1)
+    assert not scores & {claim.name for claim in other}
+    assert not any("same instances" in claim.statement for claim in other)
