@@ -19,7 +19,8 @@ from gflow.models import (
 from gflow.studies import with_settings
 from gflow.studies._total_variation._cars import _folds
 from gflow.studies._total_variation._compare import _choice
-from gflow.studies._total_variation._cost import _program, _slope, cost
+from gflow.studies._total_variation._cost import _program, cost
+from gflow.studies._total_variation._cost_claims import _bend, _growth, slope_of
 from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
 from gflow.studies._total_variation._physics import ordinary, partial_equations
@@ -94,10 +95,13 @@ def test_the_best_fit_is_best_on_the_data_held_out():
 
 
 def test_slope_and_its_error():
-    """Of 1, 2, 4 against 0, 1, 2: slope 3/2, residual 1/6, error √(1/12)."""
-    slope, (low, high) = _slope(np.arange(3.0), np.array([1.0, 2.0, 4.0]))
+    """Of 1, 2, 4 against 0, 1, 2: slope 3/2, residual 1/6, error √(1/12).
+
+    Student's factor for one degree of freedom is 12.706.
+    """
+    slope, (low, high) = slope_of(np.arange(3.0), np.array([1.0, 2.0, 4.0]))
     np.testing.assert_allclose(slope, 1.5)
-    np.testing.assert_allclose(high - low, 4 * np.sqrt(1 / 12))
+    np.testing.assert_allclose(high - low, 2 * 12.7062 * np.sqrt(1 / 12), rtol=1e-5)
 
 
 def test_costs_are_counted():
@@ -106,8 +110,7 @@ def test_costs_are_counted():
     heard: list[str] = []
     part = cost(with_settings(SMOKE, options), 0, heard.append)
     held = {claim.name: claim.holds for claim in part.claims}
-    assert held["cost-taylor-written"]
-    assert held["cost-gradient-written"]
+    assert not {"cost-taylor-written", "cost-taylor-quadratic"} & set(held)
     assert held["cost-same-values"]
     assert held["cost-same-gradients"]
     assert part.dataset is not None
@@ -116,6 +119,30 @@ def test_costs_are_counted():
         assert written[1, -1] / written[1, 0] > written[0, -1] / written[0, 0]
     assert len(heard) == 4 * 3
     assert part.evidence["cost, microseconds of the gradient, taylor"].startswith("k =")
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_steep", "is_quadratic"),
+    [
+        (lambda k: 100 * k + k**2, False, True),
+        (lambda k: 100 * k + k**3, False, False),
+        (lambda k: 20 * k + k**3, True, False),
+    ],
+)
+def test_a_cubic_cost_is_seen_behind_a_linear_one(
+    counts: Any, is_steep: bool, is_quadratic: bool
+):
+    """Over orders 1 to 8 the fitted exponents of all three are below 2."""
+    k = np.arange(1, 9)
+    dataset = xarray.Dataset(
+        {"cost_written": (("cost_of", "cost_kind", "cost_order"), [[counts(k)]])},
+        coords={"cost_of": ["derivative"], "cost_kind": ["taylor"], "cost_order": k},
+    )
+    assert slope_of(np.log(k), np.log(counts(k)))[0] < 2
+    case = ("cost-taylor-written", "derivative", "written", "this")
+    assert _growth(dataset, *case).holds != is_steep
+    assert _bend(dataset, *case).name == "cost-taylor-quadratic"
+    assert _bend(dataset, *case).holds == is_quadratic
 
 
 def test_gradient_program_is_the_gradient_of_the_penalty():
