@@ -149,8 +149,8 @@ def _figure(settings: Settings) -> Figure:
     return Figure(
         "cars",
         f"{NUM_CARS} cars in {settings.cars_folds} folds, {settings.cars_repeats} "
-        f"times: each fold tests once, {settings.cars_train} of the others train, the rest "
-        "choose each strength. Left: predictions of the first fold. Right: mean "
+        f"times: each fold tests once, {settings.cars_train} of the others train, the "
+        "rest choose each strength. Left: predictions of the first fold. Right: mean "
         "square error on the test cars, 1 being the variance; means and folds. "
         "Units are of all cars, those tested included.",
         _draw,
