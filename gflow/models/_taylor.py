@@ -28,10 +28,10 @@ def directional_derivatives(
     - `f`: `(n, d) -> (n,)`, row by row, of operations whose Taylor rules jax has:
         sums, products, quotients, powers, exp, log, sin, cos, sinh, cosh, tanh,
         sigmoid, erf and what is made of them (`jax.nn.silu`, `jax.nn.gelu`,
-        `gflow.models.softplus`). It must be smooth: of operations
-        with a kink (`jnp.abs`, `jnp.maximum`, `jax.nn.leaky_relu`) the kink is passed
-        over without a word, and a function of straight pieces has derivatives of
-        exactly 0 from order 2 on. This cannot be told from f in general.
+        `gflow.models.softplus`). It must be smooth: a kink (of `jnp.abs`,
+        `jnp.maximum`, `jax.nn.leaky_relu`) is passed over without a word, and f of
+        straight pieces has derivatives of exactly 0 from order 2 on. This cannot be
+        told from f in general.
     - `x`: the points; `direction`: v, one for all of shape (d,), or one a point.
     - `order`: k ≥ 1.
 

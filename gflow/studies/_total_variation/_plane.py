@@ -122,7 +122,9 @@ def _draw(dataset: Any) -> Any:
         ax.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         # Of three panels the second has none below it, and keeps its ticks.
         ax.label_outer()
-        ax.tick_params(labelbottom=i >= below)
+        if i >= below:
+            ax.tick_params(labelbottom=True)
+            ax.set_xlabel("$x_1$")
         ax.grid(visible=False)
     figure.colorbar(drawn, ax=list(axes), label="f(x)")
     figure.suptitle("Does 2-TV find the saddle in two dimensions?", fontsize=12)
