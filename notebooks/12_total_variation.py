@@ -208,13 +208,17 @@ with gf.plots.style():
     figure = draw_physics(found)
 figure
 
+# %%
+gap = found["gap"].values
+print(f"rms of SGD less flow: median {np.median(gap):.4f}, largest {np.max(gap):.4f}")
+
 # %% [markdown]
 # ## What was learned
 #
 # - A penalty on the function's derivatives smooths the network; one on its weights, at
 #   the published strengths, does next to nothing.
-# - Stochastic descent with a handful of data and points a step follows the exact flow
-#   to about 0.015 in its predictions.
+# - Stochastic descent with a handful of data and points a step follows the exact flow,
+#   in its predictions as closely as printed above.
 # - The smoothing spline is the limit of 2-TV over all functions. In one dimension it is
 #   the yardstick; the penalty on a network goes where splines do not: any dimension,
 #   any model, any differential operator.

@@ -160,7 +160,8 @@ def total_variation(
     **Arguments:**
 
     - `model`: `(w, x) -> (n,)` for x of shape (n, d), row by row, smooth in x: of
-        operations that `directional_derivatives` names.
+        operations that `directional_derivatives` names. A net with kinks
+        (leaky_relu) has a penalty of 0 for k >= 2, without a word.
     - `domain`: Ω, an `Interval`, `Box`, `Ball` or `SampledDomain`.
     - `strengths`: η_1 … η_K, or with `order` = k the one number η_k. They are data:
         others do not compile anew.
@@ -168,8 +169,9 @@ def total_variation(
         (K + 1)^{d - 1} directions, the estimate one a point.
     - `num_points`: of the domain's rule; default 64 in one dimension, else 1024.
 
-    **Raises:** `ValueError` for strengths that are negative or not finite, an unknown
-    kind of directions, or fewer than one point.
+    **Raises:** `ValueError` for strengths that are negative or not finite, an order
+    below 1, an unknown kind of directions, or fewer than one point; and, where it is
+    evaluated, for a model of another shape than (n,).
 
     **Cost:** for each point and direction O(K²) times the model's.
 
@@ -188,7 +190,9 @@ def total_variation(
     """
     given = np.atleast_1d(np.asarray(strengths, float))
     if order is not None:
-        if order < 1 or given.shape != (1,):
+        if order < 1:
+            raise ValueError(f"order must be at least 1, not {order}")
+        if given.shape != (1,):
             raise ValueError(f"order {order} takes one strength, not {strengths}")
         given = np.concatenate([np.zeros(order - 1), given])
     if given.ndim != 1 or not np.all(np.isfinite(given)) or np.any(given < 0):

@@ -28,14 +28,17 @@ def directional_derivatives(
     - `f`: `(n, d) -> (n,)`, row by row, of operations whose Taylor rules jax has:
         sums, products, quotients, powers, exp, log, sin, cos, sinh, cosh, tanh,
         sigmoid, erf and what is made of them (`jax.nn.silu`, `jax.nn.gelu`,
-        `gflow.models.softplus`).
+        `gflow.models.softplus`). It must be smooth: a kink (of `jnp.abs`,
+        `jnp.maximum`, `jax.nn.leaky_relu`) is passed over without a word, and f of
+        straight pieces has derivatives of exactly 0 from order 2 on. This cannot be
+        told from f in general.
     - `x`: the points; `direction`: v, one for all of shape (d,), or one a point.
     - `order`: k ≥ 1.
 
     **Returns:** shape (k + 1, n).
 
-    **Raises:** `ValueError` for an order below 1; `TypeError` if jax has no Taylor rule
-    for something in f.
+    **Raises:** `ValueError` for an order below 1, or an f of another shape than (n,);
+    `TypeError` if jax has no Taylor rule for something in f.
 
     **References:** Griewank, Walther 2008, *Evaluating Derivatives*, chapter 13.
 
@@ -62,6 +65,11 @@ def directional_derivatives(
             f"({cause}): write it with operations that have one, such as tanh, sin, "
             "exp, sigmoid, erf (gflow.models.softplus for jax.nn.softplus)"
         ) from error
+    if value.shape != x.shape[:1]:
+        raise ValueError(
+            f"the function must give one number a row, shape {x.shape[:1]}, not "
+            f"{value.shape}: take one column, as in f(x)[:, 0]"
+        )
     scaled = [float(math.factorial(k)) * term for k, term in enumerate(terms, start=1)]
     return jnp.stack([value, *scaled])
 

@@ -84,7 +84,8 @@ def paired(differences: Float[np.ndarray, " n"], shared: float = 0.0) -> Paired:
 
     Folds of cross-validation train on data that they share, and their mean varies more
     than independent ones say: by s² (1/n + `shared`) instead of s²/n, `shared` being
-    test data over training data (Nadeau, Bengio 2003), 1/(k - 1) for k folds.
+    test data over training data (Nadeau, Bengio 2003), 1/(k - 1) for k folds of which
+    all others train.
     """
     from scipy.stats import t
 

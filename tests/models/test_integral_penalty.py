@@ -121,7 +121,7 @@ def test_an_equation_that_holds_costs_nothing():
     [
         ({"strengths": -1.0}, "strengths"),
         ({"strengths": [1.0, 2.0], "order": 2}, "order 2 takes one"),
-        ({"strengths": 1.0, "order": 0}, "order 0"),
+        ({"strengths": 1.0, "order": 0}, "order must be at least 1, not 0"),
         ({"strengths": 1.0, "num_points": 0}, "num_points"),
     ],
 )
@@ -129,3 +129,12 @@ def test_misuse_is_refused(kwargs: Any, message: str):
     """With the argument that is wrong."""
     with pytest.raises(ValueError, match=message):
         total_variation(power, Interval(0.0, 1.0), **kwargs)
+
+
+def test_a_model_of_columns_is_refused():
+    """(n, 1) instead of (n,): told with its shape, by the rule and by an estimate."""
+    penalty = total_variation(lambda w, x: w * x**2, Interval(0.0, 1.0), 1.0)
+    with pytest.raises(ValueError, match=r"one number a row.*\(64, 1\)"):
+        penalty(jnp.array(1.0))
+    with pytest.raises(ValueError, match=r"one number a row.*\(3, 1\)"):
+        penalty.estimate(jnp.array(1.0), 3, key=jax.random.key(0))

@@ -10,13 +10,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ...models import SmoothMLP, directional_derivatives
-from .._claim import Claim
 from .._study import Figure, ReportProgress, StudyResult
+from ._cost_claims import claims_of
 from ._settings import Settings
 
 _NUM_POINTS = 64
-
-
 _OF = ("derivative", "gradient")
 _KINDS = ("taylor", "nested")
 _FIELDS = ("written", "compiled", "seconds", "compile_seconds")
@@ -56,7 +54,7 @@ def cost(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
         },
     )
     return StudyResult(
-        claims=tuple(_claims(dataset, values)),
+        claims=tuple(claims_of(dataset, values)),
         dataset=dataset,
         figures=(_figure(),),
         evidence=_seconds(dataset),
@@ -140,102 +138,6 @@ def _seconds(dataset: Any) -> dict[str, str]:
 def _operations(analysis: Any) -> float:
     counts = analysis[0] if isinstance(analysis, list) else analysis
     return float(counts["flops"]) + float(counts.get("transcendentals", 0.0))
-
-
-def _slope(x: Any, y: Any) -> tuple[float, tuple[float, float]]:
-    """Least squares of y against x: the slope, and two standard errors around it."""
-    design = np.stack([x, np.ones(len(x))], axis=1)
-    solution, residual, *_ = np.linalg.lstsq(design, y, rcond=None)
-    variance = float(residual[0]) / (len(x) - 2) if residual.size else 0.0
-    error = np.sqrt(variance * np.linalg.inv(design.T @ design)[0, 0])
-    slope = float(solution[0])
-    return slope, (slope - 2 * error, slope + 2 * error)
-
-
-def _claims(dataset: Any, values: dict[tuple[str, str], list[Any]]) -> list[Claim]:
-    k = dataset.cost_order.values.astype(float)
-    claims = [_growth(dataset, *case) for case in _GROWTHS]
-    counts = dataset["cost_written"].sel(cost_of="derivative", cost_kind="nested")
-    slope, (low, high) = _slope(k, np.log(counts.values))
-    claims.append(
-        Claim(
-            "cost-nested-doubles",
-            "Operations of the nested k-th derivative, as written, double with each "
-            "order: fitted factor (± 2 standard errors).",
-            "each forward pass doubles the program: O(2^k)",
-            expected=2.0,
-            measured=float(np.exp(slope)),
-            tolerance=0.25,
-            interval=(float(np.exp(low)), float(np.exp(high))),
-        )
-    )
-    taylor = dataset["cost_written"].sel(cost_kind="taylor")
-    ratio = taylor.sel(cost_of="gradient") / taylor.sel(cost_of="derivative")
-    claims.append(
-        Claim(
-            "cost-gradient-cheap",
-            "Operations, as written, of the gradient through k-TV over those of the "
-            "k-th derivative, both by Taylor mode: largest over k.",
-            "Griewank, Walther 2008, chapter 4: at most 5, reverse mode of anything",
-            expected=5.0,
-            measured=float(ratio.max()),
-            kind="at_most",
-        )
-    )
-    return [*claims, *(_same_values(values, of) for of in _OF)]
-
-
-_GROWTHS = (
-    ("cost-taylor-written", "derivative", "written", "the k-th derivative"),
-    ("cost-taylor-compiled", "derivative", "compiled", "the k-th derivative"),
-    (
-        "cost-gradient-written",
-        "gradient",
-        "written",
-        "the gradient in the parameters of the k-TV penalty",
-    ),
-)
-
-
-def _growth(dataset: Any, name: str, of: str, field: str, what: str) -> Claim:
-    """The power of k with which the operations by Taylor mode grow."""
-    k = dataset.cost_order.values.astype(float)
-    counts = dataset[f"cost_{field}"].sel(cost_of=of, cost_kind="taylor").values
-    slope, interval = _slope(np.log(k), np.log(counts))
-    return Claim(
-        name,
-        f"Operations of {what} by Taylor mode, as {field}, grow no faster than k²: "
-        "fitted exponent (± 2 standard errors).",
-        "Griewank, Walther 2008, chapter 13: O(k²)",
-        expected=2.0,
-        measured=slope,
-        kind="at_most",
-        interval=interval,
-    )
-
-
-def _same_values(values: dict[tuple[str, str], list[Any]], of: str) -> Claim:
-    both = zip(values[of, "taylor"], values[of, "nested"], strict=True)
-    gaps = [
-        np.max(abs(a - b)) / np.max(abs(b))
-        for a, b in both
-        if a is not None and b is not None
-    ]
-    names = {
-        "derivative": ("cost-same-values", "derivatives"),
-        "gradient": ("cost-same-gradients", "gradients of k-TV"),
-    }
-    name, what = names[of]
-    return Claim(
-        name,
-        f"Taylor mode and nested differentiation give the same {what}: largest "
-        "relative difference.",
-        "rounding",
-        expected=0.0,
-        measured=float(max(gaps, default=float("nan"))),
-        tolerance=1e-11,
-        kind="at_most",
-    )
 
 
 def _figure() -> Figure:

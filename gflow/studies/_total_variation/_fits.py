@@ -79,8 +79,13 @@ def all_fits(
 
 
 def best(fits: Sequence[Fit], held_out: Curve) -> Fit:
-    """The one with the least mean square error on the data held out."""
-    errors = [np.mean((fit.f(held_out.x) - held_out.y) ** 2) for fit in fits]
+    """The one with the least mean square error on the data held out.
+
+    Where none has one, all having failed, the first and no strength.
+    """
+    errors = np.array([np.mean((fit.f(held_out.x) - held_out.y) ** 2) for fit in fits])
+    if np.all(np.isnan(errors)):
+        return dataclasses.replace(fits[0], strength=float("nan"))
     return fits[int(np.nanargmin(errors))]
 
 

@@ -5,20 +5,13 @@ from typing import Any
 import numpy as np
 
 from .._claim import Claim
-from ._runs import over
+from .._statistics import paired, worst
+from ._runs import flow_time, over
 from ._settings import FULL, Settings
 
 _SOURCE = (
-    "computed for this project by an independent script, mean over 5 seeds; "
-    "setting of Okuno 2023"
-)
-
-_GAP_REASON = (
-    "The paper's schedule lets the step size, and with it the noise, shrink to 1.6e-5 "
-    "before it ends. Four runs at a constant 1e-3 for the same time differ from the "
-    "flow by 0.014 to 0.023, runs stopped 100 steps into the last cycle by 0.007 to "
-    "0.024. The points are not the reason: on the whole interval, or on the data, the "
-    "median is within 5 % of that on |x| <= 0.4 (18 runs of one seed)."
+    "reference computation, independent of gflow, mean over 5 seeds; setting of "
+    "Okuno 2023"
 )
 
 # Mean predictive correlations: (target, setting) -> (by SGD, by the flow).
@@ -32,27 +25,33 @@ _SCORES = {
 }
 
 
-def claims_of(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
+def claims_of(settings: Settings, dataset: Any, seed: int) -> tuple[Claim, ...]:
     """The numbers of the published instances, where these were run, and the orders."""
-    claims = [*_gap_claims(dataset), *_order_claims(dataset)]
-    if _is_published(settings):
+    is_published = _is_published(settings, seed)
+    claims = [*_gap_claims(settings, dataset), *_order_claims(dataset)]
+    if is_published:
         claims += _score_claims(dataset)
     if "parabola" in settings.targets:
-        claims += _cut_claims(settings, dataset)
+        claims += _cut_claims(dataset, is_published)
     return tuple(claims)
 
 
-def _is_published(settings: Settings) -> bool:
-    """Whether these are the paper's instances, all five seeds of them."""
+def _is_published(settings: Settings, seed: int) -> bool:
+    """Whether these are the paper's instances, all five seeds, as accurately."""
     names = (
-        "num_seeds num_data noise width strength1 strength2 strength3 eta decay "
+        "num_seeds num_data noise width few strength1 strength2 strength3 eta decay "
         "decay_every cycle num_steps batch points"
     )
-    return all(getattr(settings, n) == getattr(FULL, n) for n in names.split())
+    return (
+        seed == 0
+        and all(getattr(settings, n) == getattr(FULL, n) for n in names.split())
+        and settings.rtol <= FULL.rtol
+        and settings.quadrature >= FULL.quadrature
+    )
 
 
 def _score_claims(dataset: Any) -> list[Claim]:
-    mean = dataset["score"].mean("seed")
+    mean = dataset["score"].mean("seed", skipna=False)
     claims: list[Claim] = []
     for (target, setting), both in _SCORES.items():
         for method, expected in zip(("sgd", "flow"), both, strict=True):
@@ -76,7 +75,8 @@ def _score_claims(dataset: Any) -> list[Claim]:
     return claims
 
 
-def _gap_claims(dataset: Any) -> list[Claim]:
+def _gap_claims(settings: Settings, dataset: Any) -> list[Claim]:
+    _, etas = flow_time(settings)
     gap = dataset["gap"].values
     num = gap.shape[-1]
     seeds = f"over {num} seeds" if num > 1 else "of one seed"
@@ -98,30 +98,19 @@ def _gap_claims(dataset: Any) -> list[Claim]:
             measured=float(np.median(gap)),
             tolerance=2.0,
             kind="factor",
-            note=_GAP_REASON,
+            note="The paper's schedule ends each cycle with a step size, and with it "
+            f"noise, of {etas.min():.1e}, far below {etas.max():.1e}. That this is why "
+            "is not established here.",
         ),
     ]
 
 
 def _order_claims(dataset: Any) -> list[Claim]:
-    mean = dataset["score"].mean("seed").min("law")
-    plain = dataset["score"].mean("seed").max("law").sel(setting="none")
     seeds = over(dataset.sizes["seed"], "seed", "mean")
-    claims = [
-        Claim(
-            f"score-{k}-TV-helps",
-            f"{k}-TV predicts better than no penalty: least gain in correlation over "
-            f"targets and methods, {seeds}.",
-            "Okuno 2023",
-            expected=0.0,
-            measured=float((mean.sel(setting=f"{k}-TV") - plain).min()),
-            kind="at_least",
-        )
-        for k in (1, 2, 3)
-    ]
+    claims = [_helps(dataset, k) for k in (1, 2, 3)]
     weak = [n for n in dataset.setting.values if n in ("ridge 0.01", "ridge 0.001")]
     if weak:
-        score = dataset["score"].mean("seed").sel(law="flow")
+        score = dataset["score"].mean("seed", skipna=False).sel(law="flow")
         moved = np.abs(score.sel(setting=weak) - score.sel(setting="none"))
         claims.append(
             Claim(
@@ -130,7 +119,7 @@ def _order_claims(dataset: Any) -> list[Claim]:
                 f"of the flow's correlation, {seeds}.",
                 _SOURCE,
                 expected=0.0,
-                measured=float(moved.max()),
+                measured=worst(moved),
                 tolerance=0.005,
                 kind="at_most",
             )
@@ -138,13 +127,33 @@ def _order_claims(dataset: Any) -> list[Claim]:
     return claims
 
 
-def _cut_claims(settings: Settings, dataset: Any) -> list[Claim]:
-    mean = dataset["derivative"].mean("seed").sel(target="parabola", law="flow")
-    published = _is_published(settings)
+def _helps(dataset: Any, k: int) -> Claim:
+    score = dataset["score"].transpose("setting", "target", "law", "seed")
+    plain, tv = (score.sel(setting=name).values for name in ("none", f"{k}-TV"))
+    gains = np.reshape(tv - plain, (-1, score.sizes["seed"]))
+    # NaN is the least of all.
+    least = gains[np.argmin(gains.mean(axis=1))]
+    ends = paired(least).interval if len(least) > 1 else None
+    return Claim(
+        f"score-{k}-TV-helps",
+        f"{k}-TV predicts better than no penalty: gain in correlation, "
+        f"{over(len(least), 'seed', 'mean')}{' (95 %)' if ends else ''}, least over "
+        "targets and methods.",
+        "Okuno 2023",
+        expected=0.0,
+        measured=float(np.mean(least)),
+        kind="at_least",
+        interval=ends,
+    )
+
+
+def _cut_claims(dataset: Any, is_published: bool) -> list[Claim]:
+    mean = dataset["derivative"].mean("seed", skipna=False)
+    mean = mean.sel(target="parabola", law="flow")
     # A ratio of means whose seeds spread over a factor of several.
     tolerance, reason = (
         (1.25, "the source has the same instances")
-        if published
+        if is_published
         else (3.0, "seeds differ by factors of several and the source is of five")
     )
     claims: list[Claim] = []
@@ -158,7 +167,7 @@ def _cut_claims(settings: Settings, dataset: Any) -> list[Claim]:
                 "parabola: without penalty over with it, by the flow, each "
                 f"{over(dataset.sizes['seed'], 'seed', 'mean')}; within a factor of "
                 f"{tolerance:g}, as {reason}.",
-                _SOURCE if published else _SOURCE + "; here on fewer seeds",
+                _SOURCE if is_published else _SOURCE + "; here on others",
                 expected=factor,
                 measured=float(ratio),
                 tolerance=tolerance,

@@ -19,6 +19,7 @@ from ...models import (
 from ...problem import Problem
 from ...solvers import BDF
 from ...trajectory import Save, Trajectory
+from .._statistics import Interval as Bounds, paired
 from ._settings import Settings
 
 # Where predictions are scored: |x| <= 0.4, so closely that finer makes no difference.
@@ -94,6 +95,17 @@ def correlation(f: Any, truth: Any) -> float:
 def rms(a: Any, b: Any) -> float:
     """Root mean square difference."""
     return float(np.sqrt(np.mean((np.asarray(a) - np.asarray(b)) ** 2)))
+
+
+def geometric(ratios: Any, shared: float = 0.0) -> tuple[float, Bounds | None]:
+    """Geometric mean of paired ratios, and its 95 % interval of two or more.
+
+    NaN where one is; `shared` as in `paired`.
+    """
+    logs = np.log(ratios)
+    ends = paired(logs, shared).interval if len(logs) > 1 else None
+    bounds = None if ends is None else (float(np.exp(ends[0])), float(np.exp(ends[1])))
+    return float(np.exp(np.mean(logs))), bounds
 
 
 def over(num: int, what: str, statistic: str = "median") -> str:

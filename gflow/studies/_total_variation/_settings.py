@@ -6,6 +6,7 @@ from .._config import Config, option
 
 TARGETS = ("line", "parabola", "cubic")
 ACTIVATIONS = ("tanh", "gelu", "softplus")
+NUM_CARS = 392
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Settings(Config):
             raise ValueError(
                 f"batch must be at most num_data = {self.num_data}, not {self.batch}"
             )
-        rest = 392 - -(-392 // self.cars_folds)
+        rest = NUM_CARS - -(-NUM_CARS // self.cars_folds)
         if self.cars_train > rest - 10:
             raise ValueError(
                 f"cars_train must leave 10 of the {rest} cars outside of a fold (of "
@@ -135,7 +136,8 @@ FULL = Settings(
     cost_compiled=6,
     compare_seeds=5,
     compare_strengths=(0.01, 0.1, 1.0, 10.0, 100.0),
-    compare_ridges=(1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0),
+    # Evenly spaced in the logarithm.
+    compare_ridges=(1e-3, 6.3e-3, 4e-2, 0.25, 1.6, 10.0),
     cars_folds=5,
     cars_repeats=2,
     cars_train=235,
