@@ -47,10 +47,12 @@ class Conducted:
         return self.completed and all(claim.holds for claim in self.result.claims)
 
 
+_REFUSALS = (ValueError, TypeError, FileNotFoundError)
 # Where the arguments of a run and the settings of a study are checked.
 _ENTRIES = (
     "gflow._simulate",
     "gflow._trees",
+    "gflow.models",
     "gflow.problem",
     "gflow.steppers",
     "gflow.trajectory._save",
@@ -76,8 +78,9 @@ def conduct(
     A run that fails, Ctrl-C and a fault of the program all end it, and are told apart
     by `outcome`. Enables x64 in jax, for all that follows in the process.
 
-    **Raises:** `ValueError` or `TypeError` where gflow refuses what the study asks of
-    it (a negative rate, NaN in data, t1 ≤ 0): then there is nothing to keep.
+    **Raises:** `ValueError`, `TypeError` or `FileNotFoundError` where gflow refuses
+    what the study asks of it (a negative rate, NaN in data, t1 ≤ 0, no such file):
+    then there is nothing to keep.
     """
     import jax
 
@@ -94,7 +97,7 @@ def conduct(
     except KeyboardInterrupt as stop:
         error = stop
     except Exception as fault:
-        if isinstance(fault, (ValueError, TypeError)) and _is_refusal(fault):
+        if isinstance(fault, _REFUSALS) and _is_refusal(fault):
             raise
         error = fault
     seconds = time.perf_counter() - start
@@ -114,7 +117,7 @@ def _outcome(error: BaseException | None) -> str:
 def _is_refusal(error: BaseException) -> bool:
     """Whether one of gflow's entries refused what it was asked for.
 
-    Misuse is answered by ValueError and TypeError, raised where a run's arguments are
+    Misuse is answered by one of `_REFUSALS`, raised where arguments and files are
     checked. The same errors out of anything else, a library or a study's own code, are
     faults, and do not void what was found before.
     """

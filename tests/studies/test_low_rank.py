@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import xarray
 
-from gflow.studies import with_settings
+from gflow.studies import conduct, with_settings
 from gflow.studies._low_rank import study
 from gflow.studies._low_rank._embeddings import embeddings
 from gflow.studies._low_rank._initialization import products
-from gflow.studies._low_rank._modes import time_to
+from gflow.studies._low_rank._modes import modes, time_to
 from gflow.studies._low_rank._runs import instance
-from gflow.studies._low_rank._settings import SMOKE, Settings
+from gflow.studies._low_rank._settings import SMOKE
 from gflow.studies._low_rank._sweep_claims import claims as sweep_claims
 
 
@@ -29,14 +29,6 @@ def test_settings_out_of_range_are_refused(setting: str, message: str):
     """Each with the name and the range."""
     with pytest.raises(ValueError, match=message):
         with_settings(SMOKE, [setting])
-
-
-def test_presets_are_settings_of_one_kind():
-    """Full scale covers what smoke scale does."""
-    assert isinstance(study.full, Settings)
-    for name in ("limit_sizes", "activations", "sweep_depths", "methods"):
-        assert set(getattr(study.smoke, name)) <= set(getattr(study.full, name))
-    assert study.full.train_seeds > study.smoke.train_seeds
 
 
 def test_runs_that_did_not_fit_are_counted():
@@ -112,3 +104,43 @@ def test_instances_differ_by_seed_only():
     np.testing.assert_array_equal(first.data.X, again.data.X)
     assert not np.allclose(first.data.X, other.data.X)
     assert first.w0.shape == (2, 32, 32)
+
+
+def test_modes_of_a_run_that_stopped_short_hold_nothing() -> None:
+    """25 steps end before the first mode has grown."""
+    settings = with_settings(SMOKE, ["mode_depths=2", "max_steps=25"])
+    part = modes(settings, 0, lambda message: None)
+    verdicts = {claim.name: claim.holds for claim in part.claims}
+    # Its factors, at any time, are balanced.
+    assert [name for name, holds in verdicts.items() if holds] == ["modes-balance"]
+    assert len(verdicts) == 5
+
+
+def test_other_data_are_not_held_against_the_published_numbers() -> None:
+    """Of 12 x 12 maps nothing was published."""
+    axes = ("sweep_target", "sweep_depth", "sweep_instance")
+    names = ("rank", "error", "target_rank", "loss")
+    dataset = xarray.Dataset(
+        {f"sweep_{name}": (axes, np.ones((2, 1, 3))) for name in names},
+        coords={"sweep_target": ["low rank", "full rank"], "sweep_depth": [1]},
+    )
+    settings = with_settings(SMOKE, ["sweep_depths=1", "sweep_seeds=3"])
+    smaller = with_settings(
+        settings,
+        ["dim=12", "rank=3", "sweep_samples=8", "train_samples=8", "method_samples=8"],
+    )
+    known = {claim.name for claim in sweep_claims(settings, dataset)}
+    other = {claim.name for claim in sweep_claims(smaller, dataset)}
+    assert {"sweep-low-rank-depth-1", "sweep-target-rank-low"} <= known
+    assert other == {"sweep-fitted"}
+
+
+def test_files_that_are_missing_are_told_before_any_run() -> None:
+    """And by the path, as an error of the caller's."""
+    settings = with_settings(
+        SMOKE, ["image_sets=digits,cifar-10", "cifar_path=/nonexistent"]
+    )
+    heard: list[str] = []
+    with pytest.raises(FileNotFoundError, match="/nonexistent"):
+        conduct(study, settings, seed=0, report_progress=heard.append)
+    assert heard == ["images: digits", "images: cifar-10"]

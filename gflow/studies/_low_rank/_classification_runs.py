@@ -23,7 +23,7 @@ from ...models import (
 from ...problem import EmpiricalRisk
 from ...steppers import Minibatch, iterate
 from ...trajectory import Save, Trajectory
-from ._classification_settings import ClassificationSettings
+from ._classification_settings import MOST_TRAIN, ClassificationSettings
 from ._nets import (
     accuracy,
     channels_first,
@@ -96,14 +96,17 @@ def load_images(name: str, settings: ClassificationSettings, seed: int) -> Image
             f"{name} has {len(images.y)} images to train on, and num_train + "
             f"num_validation are {settings.num_train + settings.num_validation}"
         )
-    num, size = settings.num_test, settings.pooling
+    # Folders come sorted by class: the first ones would be of a few classes only.
+    rng, size = np.random.default_rng(seed), settings.pooling
+    train, test = rng.permutation(len(images.y)), rng.permutation(len(images.y_test))
+    # All sets from as many images as the smallest of the two has.
+    train, test = train[:MOST_TRAIN], test[: settings.num_test]
     return dataclasses.replace(
         images,
-        # All sets from as many images as the smallest of the two has.
-        x=_pooled(images.x[:4000], size),
-        y=images.y[:4000],
-        x_test=_pooled(images.x_test[:num], size),
-        y_test=images.y_test[:num],
+        x=_pooled(images.x[train], size),
+        y=images.y[train],
+        x_test=_pooled(images.x_test[test], size),
+        y_test=images.y_test[test],
     )
 
 
@@ -155,7 +158,7 @@ def _plain(task: Task, seed: int) -> eqx.nn.Sequential:
         (channels, height, width),
         len(task.images.classes),
         task.settings.net_width,
-        key=jax.random.key(seed),
+        key=jax.random.fold_in(jax.random.key(seed), 2),
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from .._config import Config, option
 from ._nets import NETS, OPTIMIZERS
 
+# Images of a set that are used at all, and digits that are not held out of 1,797.
+MOST_TRAIN, _NUM_DIGITS = 4000, 1437
 IMAGE_SETS = ("digits", "mnist", "fashion-mnist", "cifar-10", "folder")
 
 
@@ -81,13 +83,13 @@ class ClassificationSettings(Config):
         super().__post_init__()
         if len(self.sgd_etas) != len(self.adam_etas):
             raise ValueError("sgd_etas and adam_etas must be as many")
-        # 1,797 digits, of which 360 are held out.
-        if self.num_train + self.num_validation > 1437 and "digits" in self.image_sets:
+        few = "digits" in self.image_sets
+        if few and self.num_train + self.num_validation > _NUM_DIGITS:
             raise ValueError(
-                "num_train + num_validation must be at most 1437 with the digits"
+                f"num_train + num_validation must be <= {_NUM_DIGITS} with the digits"
             )
-        if self.num_train + self.num_validation > 4000:
-            raise ValueError("num_train + num_validation must be at most 4000")
+        if self.num_train + self.num_validation > MOST_TRAIN:
+            raise ValueError(f"num_train + num_validation must be <= {MOST_TRAIN}")
         sides = {"mnist": 28, "fashion-mnist": 28, "cifar-10": 32}
         sides["folder"] = self.folder_size
         for name in self.image_sets:
@@ -96,8 +98,8 @@ class ClassificationSettings(Config):
         for name, path in (("cifar-10", self.cifar_path), ("folder", self.folder_path)):
             if name in self.image_sets and not path:
                 raise ValueError(f"{name} needs {name.split('-')[0]}_path")
-        if self.flow_train > 1437:
-            raise ValueError("flow_train must be at most 1437")
+        if self.flow_train > _NUM_DIGITS:
+            raise ValueError(f"flow_train must be <= {_NUM_DIGITS}")
 
 
 FULL_CLASSIFICATION: dict[str, Any] = dict(  # noqa: C408 - options by name

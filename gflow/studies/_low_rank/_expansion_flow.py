@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._results import Outcome
 from ..._simulate import simulate
 from ...flows import GradientFlow
 from ...invariants import chain_invariants
@@ -127,7 +128,8 @@ def _rank(x: Any, t: Any, w: eqx.nn.Sequential, problem: Any) -> Any:
 
 
 def _end(run: Trajectory, x: Any, y: Any) -> _End:
-    if not run.result.ok:
+    # At one and the same loss, or nothing is compared.
+    if run.result is not Outcome.loss_reached:
         return _End(run, float("nan"), float("nan"))
     right = accuracy(collapse(run.w1), jnp.asarray(x), jnp.asarray(y))
     return _End(run, float(right), float(run.observed["rank"][-1]))

@@ -14,7 +14,7 @@ from ...trajectory import Save, Trajectory
 from .._claim import Claim
 from .._statistics import mean_of
 from .._study import Figure, ReportProgress, StudyResult
-from ._runs import NUM_SAVED, drift, flow, instance
+from ._runs import NUM_SAVED, drift, flow, instance, is_reference
 from ._settings import Settings
 
 # depth -> rank, test error, as means of three instances.
@@ -104,7 +104,7 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     for depth in settings.train_depths:
         at = dataset.sel(train_depth=depth)
-        if depth in _RANKS:
+        if depth in _RANKS and is_reference(settings, settings.train_samples, 24):
             claims += _compared(depth, at)
     claims.append(
         Claim(
