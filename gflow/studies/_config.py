@@ -5,6 +5,7 @@ import difflib
 import math
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 _Config = TypeVar("_Config", bound="Config")
@@ -141,6 +142,15 @@ def _read(name: str, text: str, hint: Any) -> Any:
         return hint(text.strip())
     except (KeyError, ValueError):
         raise ValueError(f"{name} must be a {_NAMES[hint]}, not {text!r}") from None
+
+
+def require_directory(setting: str, path: str, *files: str) -> None:
+    """Raise `ValueError`, naming the setting, unless all is there, or there as .gz."""
+    if not Path(path).is_dir():
+        raise ValueError(f"{setting}: there is no directory {path}")
+    for file in files:
+        if not any((Path(path) / f"{file}{end}").is_file() for end in ("", ".gz")):
+            raise ValueError(f"{setting}: there is no {file} in {path}")
 
 
 def describe(config: Config) -> list[tuple[str, str, str]]:

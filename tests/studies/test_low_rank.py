@@ -1,12 +1,16 @@
 """The pieces of the low-rank study that need no long run."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
 
-from gflow.studies import conduct, with_settings
-from gflow.studies._low_rank import study
+from gflow import GradientFlow, Objective, simulate
+from gflow.studies import with_settings
+from gflow.studies._low_rank import _methods, _training
 from gflow.studies._low_rank._embeddings import embeddings
+from gflow.studies._low_rank._expansion_flow import end_of
+from gflow.studies._low_rank._expansion_flow_claims import difference_claims, law_claims
 from gflow.studies._low_rank._initialization import products
 from gflow.studies._low_rank._modes import modes, time_to
 from gflow.studies._low_rank._runs import instance
@@ -31,22 +35,30 @@ def test_settings_out_of_range_are_refused(setting: str, message: str):
         with_settings(SMOKE, [setting])
 
 
-def test_runs_that_did_not_fit_are_counted():
-    """One of three at depth 32: the share is 11/12, and the fall is of the others."""
-    settings = with_settings(SMOKE, ["sweep_depths=1,32", "sweep_seeds=3"])
+_SWEEP = ["sweep_depths=1,32", "sweep_seeds=3"]
+
+
+@pytest.fixture
+def sweep_data() -> xarray.Dataset:
+    """Of three runs at each of two depths, one at depth 32 did not fit."""
     axes = ("sweep_target", "sweep_depth", "sweep_instance")
     data = {f"sweep_{n}": np.ones((2, 2, 3)) for n in ("rank", "error", "target_rank")}
     loss = np.full((2, 2, 3), 1e-4)
     loss[0, 1, 2] = 0.4
     data["sweep_rank"][0, 1] = [0.5, 0.5, 9.0]
-    dataset = xarray.Dataset(
+    return xarray.Dataset(
         {
             name: (axes, values)
             for name, values in (data | {"sweep_loss": loss}).items()
         },
         coords={"sweep_target": ["low rank", "full rank"], "sweep_depth": [1, 32]},
     )
-    found = {claim.name: claim for claim in sweep_claims(settings, dataset)}
+
+
+def test_runs_that_did_not_fit_are_counted(sweep_data: xarray.Dataset):
+    """One of three at depth 32: the share is 11/12, and the fall is of the others."""
+    settings = with_settings(SMOKE, _SWEEP)
+    found = {claim.name: claim for claim in sweep_claims(settings, sweep_data)}
     assert found["sweep-fitted"].measured == pytest.approx(11 / 12)
     assert "1 of 12 did not: low rank at depth 32" in found["sweep-fitted"].note
     assert "(2 fitted)" in found["sweep-low-rank-depth-32"].statement
@@ -106,41 +118,67 @@ def test_instances_differ_by_seed_only():
     assert first.w0.shape == (2, 32, 32)
 
 
-def test_modes_of_a_run_that_stopped_short_hold_nothing() -> None:
-    """25 steps end before the first mode has grown."""
-    settings = with_settings(SMOKE, ["mode_depths=2", "max_steps=25"])
-    part = modes(settings, 0, lambda message: None)
-    verdicts = {claim.name: claim.holds for claim in part.claims}
-    # Its factors, at any time, are balanced.
-    assert [name for name, holds in verdicts.items() if holds] == ["modes-balance"]
-    assert len(verdicts) == 5
+def test_claims_on_modes_need_runs_that_reached_their_end():
+    """Of flows out of steps nothing holds, whatever was right until then."""
+    few = with_settings(SMOKE, ["max_steps=25", "mode_depths=2"])
+    part = modes(few, 0, lambda _: None)
+    assert len(part.claims) == 5
+    assert all(np.isnan(claim.measured) for claim in part.claims)
+    assert part.dataset is not None
 
 
-def test_other_data_are_not_held_against_the_published_numbers() -> None:
-    """Of 12 x 12 maps nothing was published."""
-    axes = ("sweep_target", "sweep_depth", "sweep_instance")
-    names = ("rank", "error", "target_rank", "loss")
-    dataset = xarray.Dataset(
-        {f"sweep_{name}": (axes, np.ones((2, 1, 3))) for name in names},
-        coords={"sweep_target": ["low rank", "full rank"], "sweep_depth": [1]},
-    )
-    settings = with_settings(SMOKE, ["sweep_depths=1", "sweep_seeds=3"])
-    smaller = with_settings(
-        settings,
-        ["dim=12", "rank=3", "sweep_samples=8", "train_samples=8", "method_samples=8"],
-    )
-    known = {claim.name for claim in sweep_claims(settings, dataset)}
-    other = {claim.name for claim in sweep_claims(smaller, dataset)}
-    assert {"sweep-low-rank-depth-1", "sweep-target-rank-low"} <= known
-    assert other == {"sweep-fitted"}
+def test_claims_on_expansion_need_flows_that_reached_the_loss():
+    """Flows that end at their horizon are at no one and same loss."""
+    problem = Objective(lambda w: jnp.sum(w**2))
+    run = simulate(problem, GradientFlow(), jnp.ones(2), 0.1, progress=False)
+    assert run.result.ok
+    ends = {
+        (d, s): end_of(run, np.ones((2, 1)), np.ones(2)) for d in (1, 2) for s in (0, 1)
+    }
+    settings = with_settings(SMOKE, ["flow_seeds=2"])
+    found = [*difference_claims(settings, ends, 2), *law_claims(settings, ends, (1, 2))]
+    assert len(found) == 4
+    assert all(np.isnan(claim.measured) for claim in found)
 
 
-def test_files_that_are_missing_are_told_before_any_run() -> None:
-    """And by the path, as an error of the caller's."""
-    settings = with_settings(
-        SMOKE, ["image_sets=digits,cifar-10", "cifar_path=/nonexistent"]
-    )
-    heard: list[str] = []
-    with pytest.raises(FileNotFoundError, match="/nonexistent"):
-        conduct(study, settings, seed=0, report_progress=heard.append)
-    assert heard == ["images: digits", "images: cifar-10"]
+def test_published_numbers_are_held_against_their_own_settings_only(
+    sweep_data: xarray.Dataset,
+):
+    """With other data they say nothing, and are no claim."""
+    for given, some in ([], True), (["gain=0.5"], False), (["sweep_samples=20"], False):
+        found = sweep_claims(with_settings(SMOKE, [*_SWEEP, *given]), sweep_data)
+        assert any("depth-32" in claim.name for claim in found) == some
+    small = ["dim=28", "rank=4"]
+    found = sweep_claims(with_settings(SMOKE, [*_SWEEP, *small]), sweep_data)
+    assert not any("target" in claim.name for claim in found)
+
+
+@pytest.mark.parametrize(
+    ("setting", "some"), [("train_seeds=6", True), ("gain=0.5", False)]
+)
+def test_reference_numbers_are_held_against_their_own_settings_only(
+    setting: str, some: bool
+):
+    """Of training and of methods."""
+    settings = with_settings(SMOKE, [setting])
+    for claims_of, sizes, variables in (
+        (
+            _training.claims_of,
+            {"train_depth": settings.train_depths, "train_instance": range(2)},
+            ("train_rank", "train_test_error", "train_drift"),
+        ),
+        (
+            _methods.claims_of,
+            {
+                "optimizer": settings.methods,
+                "method_depth": settings.method_depths,
+                "method_instance": range(2),
+            },
+            ("method_rank", "method_fitted"),
+        ),
+    ):
+        labels = {name: list(values) for name, values in sizes.items()}
+        ones = np.ones([len(values) for values in labels.values()])
+        data = {name: (list(labels), ones) for name in variables}
+        found = claims_of(settings, xarray.Dataset(data, coords=labels))
+        assert any("-depth-" in claim.name for claim in found) == some

@@ -12,7 +12,7 @@ from .._parallel import in_parallel
 from .._registry import LOW_RANK
 from .._study import ReportProgress, Study, StudyResult
 from ._classification import classification
-from ._classification_runs import load_images
+from ._classification_runs import require_images
 from ._embeddings import embeddings
 from ._expansion_flow import expansion_flow
 from ._initialization import products
@@ -26,10 +26,7 @@ from ._training import descent, training
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    # A file that is missing is told now, and not when all else is done.
-    for name in settings.image_sets:
-        progress(f"images: {name}")
-        load_images(name, settings, seed)
+    require_images(settings)
     # Sweep, methods and training share programs: the later find them compiled.
     parts = [
         partial(sweep, settings, seed),

@@ -101,13 +101,14 @@ def _difference(cell: _Cell, name: str, depth: int) -> np.ndarray:
 
 
 def _accuracy_claims(label: str, cell: _Cell) -> list[Claim]:
-    depth, (_, chosen, _) = _best_depth(cell), cell
+    depth, chosen = _best_depth(cell), cell[1]
     gain = paired(100 * _difference(cell, "accuracy", depth))
+    shown = [_shown(cell, chosen[d]) for d in (depth, 1)]
     return [
         Claim(
             f"expansion-gain-{label}",
-            f"Over-parameterization (depth {depth}, step size {chosen[depth]:g}, plain "
-            f"{chosen[1]:g}, by validation) improves test accuracy: mean gain over "
+            f"Over-parameterization (depth {depth}, step size {shown[0]}, plain "
+            f"{shown[1]}, by validation) improves test accuracy: mean gain over "
             "pairs in percentage points, 95 % interval.",
             _HUH + ": on CIFAR and ImageNet",
             expected=0.0,
@@ -119,10 +120,15 @@ def _accuracy_claims(label: str, cell: _Cell) -> list[Claim]:
     ]
 
 
+def _shown(cell: _Cell, eta: float) -> str:
+    """A step size; said, if a better one may lie beyond those tried."""
+    tried = [tried for _, tried in cell[0]]
+    end = eta in (min(tried), max(tried))
+    return f"{eta:g}{', an end of those tried' * end}"
+
+
 def _gain_note(cell: _Cell, depth: int, gain: Paired) -> str:
     """Why there is no gain, from the trials of the step size."""
-    if gain.low >= 0:
-        return ""
     if not np.isfinite(gain.mean):
         return "Some nets broke down."
     trials, chosen, _ = cell
@@ -158,7 +164,7 @@ def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
             measured=start.mean,
             interval=start.interval,
             kind="at_most",
-            note="" if start.high <= 0 else _start_note(start),
+            note=_start_note(start),
         ),
         Claim(
             "expansion-rank-end",
@@ -169,7 +175,7 @@ def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
             measured=end.mean,
             interval=end.interval,
             kind="at_most",
-            note=_rank_note(cells, depth) if end.high > 0 else "",
+            note=_rank_note(cells, depth),
         ),
     ]
 

@@ -23,7 +23,8 @@ from ...models import (
 from ...problem import EmpiricalRisk
 from ...steppers import Minibatch, iterate
 from ...trajectory import Save, Trajectory
-from ._classification_settings import MOST_TRAIN, ClassificationSettings
+from .._config import require_directory
+from ._classification_settings import MOST_TRAINING, ClassificationSettings
 from ._nets import (
     accuracy,
     channels_first,
@@ -74,6 +75,29 @@ class Trained:
     num_parameters: int
 
 
+# setting -> its set of images, and the files of it.
+_FILES = {
+    "fashion_path": (
+        "fashion-mnist",
+        *(f"{part}-images-idx3-ubyte" for part in ("train", "t10k")),
+        *(f"{part}-labels-idx1-ubyte" for part in ("train", "t10k")),
+    ),
+    "cifar_path": (
+        "cifar-10",
+        *(f"data_batch_{k}.bin" for k in range(1, 6)),
+        "test_batch.bin",
+    ),
+    "folder_path": ("folder",),
+}
+
+
+def require_images(settings: ClassificationSettings) -> None:
+    """Raise `ValueError` if files of the images asked for are missing."""
+    for setting, (name, *files) in _FILES.items():
+        if name in settings.image_sets:
+            require_directory(setting, getattr(settings, setting), *files)
+
+
 def load_images(name: str, settings: ClassificationSettings, seed: int) -> Images:
     """The images of a set, averaged over squares of pixels where they have 28 x 28."""
     if name == "digits":
@@ -96,16 +120,15 @@ def load_images(name: str, settings: ClassificationSettings, seed: int) -> Image
             f"{name} has {len(images.y)} images to train on, and num_train + "
             f"num_validation are {settings.num_train + settings.num_validation}"
         )
-    # Folders come sorted by class: the first ones would be of a few classes only.
-    rng, size = np.random.default_rng(seed), settings.pooling
-    train, test = rng.permutation(len(images.y)), rng.permutation(len(images.y_test))
-    # All sets from as many images as the smallest of the two has.
-    train, test = train[:MOST_TRAIN], test[: settings.num_test]
+    # Files may come sorted by class: a cut would leave whole classes out.
+    rng = np.random.default_rng(seed)
+    train = rng.permutation(len(images.y))[:MOST_TRAINING]
+    test = rng.permutation(len(images.y_test))[: settings.num_test]
     return dataclasses.replace(
         images,
-        x=_pooled(images.x[train], size),
+        x=_pooled(images.x[train], settings.pooling),
         y=images.y[train],
-        x_test=_pooled(images.x_test[test], size),
+        x_test=_pooled(images.x_test[test], settings.pooling),
         y_test=images.y_test[test],
     )
 
@@ -158,15 +181,20 @@ def _plain(task: Task, seed: int) -> eqx.nn.Sequential:
         (channels, height, width),
         len(task.images.classes),
         task.settings.net_width,
-        key=jax.random.fold_in(jax.random.key(seed), 2),
+        key=_keys(seed)[0],
     )
+
+
+def _keys(seed: int) -> Any:
+    """For the weights, the factors they are drawn anew as, and the minibatches."""
+    return jax.random.split(jax.random.key(seed), 3)
 
 
 def _train(
     task: Task, problem: EmpiricalRisk, depth: int, eta: float, seed: int
 ) -> Trajectory:
     settings = task.settings
-    keys = jax.random.split(jax.random.key(seed))
+    _, *keys = _keys(seed)
     # At depth 1 the weights are drawn by the same rule as at any other.
     net = expand(_plain(task, seed), depth, settings.expansion_width, key=keys[0])
     return iterate(

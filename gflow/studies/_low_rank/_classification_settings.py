@@ -6,9 +6,11 @@ from typing import Any
 from .._config import Config, option
 from ._nets import NETS, OPTIMIZERS
 
-# Images of a set that are used at all, and digits that are not held out of 1,797.
-MOST_TRAIN, _NUM_DIGITS = 4000, 1437
 IMAGE_SETS = ("digits", "mnist", "fashion-mnist", "cifar-10", "folder")
+# Of each set but the digits at most so many images are trained and validated on.
+MOST_TRAINING = 4000
+# Of scikit-learn's 1,797 digits 360 are held out.
+_DIGITS_TRAINING = 1437
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +85,16 @@ class ClassificationSettings(Config):
         super().__post_init__()
         if len(self.sgd_etas) != len(self.adam_etas):
             raise ValueError("sgd_etas and adam_etas must be as many")
-        few = "digits" in self.image_sets
-        if few and self.num_train + self.num_validation > _NUM_DIGITS:
+        num = self.num_train + self.num_validation
+        if num > _DIGITS_TRAINING and "digits" in self.image_sets:
             raise ValueError(
-                f"num_train + num_validation must be <= {_NUM_DIGITS} with the digits"
+                f"num_train + num_validation must be at most {_DIGITS_TRAINING} with "
+                "the digits"
             )
-        if self.num_train + self.num_validation > MOST_TRAIN:
-            raise ValueError(f"num_train + num_validation must be <= {MOST_TRAIN}")
+        if num > MOST_TRAINING:
+            raise ValueError(
+                f"num_train + num_validation must be at most {MOST_TRAINING}"
+            )
         sides = {"mnist": 28, "fashion-mnist": 28, "cifar-10": 32}
         sides["folder"] = self.folder_size
         for name in self.image_sets:
@@ -98,8 +103,8 @@ class ClassificationSettings(Config):
         for name, path in (("cifar-10", self.cifar_path), ("folder", self.folder_path)):
             if name in self.image_sets and not path:
                 raise ValueError(f"{name} needs {name.split('-')[0]}_path")
-        if self.flow_train > _NUM_DIGITS:
-            raise ValueError(f"flow_train must be <= {_NUM_DIGITS}")
+        if self.flow_train > _DIGITS_TRAINING:
+            raise ValueError(f"flow_train must be at most {_DIGITS_TRAINING}")
 
 
 FULL_CLASSIFICATION: dict[str, Any] = dict(  # noqa: C408 - options by name

@@ -17,6 +17,7 @@ from ...problem import EmpiricalRisk
 from ...solvers import BDF
 from ...steppers import gradient_descent, iterate
 from ...trajectory import LossBelow, Save, Trajectory
+from .._statistics import worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._classification_settings import ClassificationSettings
 from ._expansion_flow_claims import descent_claim, difference_claims, law_claims
@@ -28,10 +29,14 @@ _NUM_SAVED = 60
 
 
 @dataclasses.dataclass(frozen=True)
-class _End:
+class End:
+    """Where a flow ends; NaN but for the run unless it reached the loss."""
+
     run: Trajectory
+    time: float
     accuracy: float
     rank: float
+    drift: float
 
 
 def expansion_flow(
@@ -46,14 +51,14 @@ def expansion_flow(
     images = images_digits(seed=seed)
     flat = [x.reshape(len(x), -1) for x in (images.x, images.x_test)]
     depths = (1, *settings.flow_depths)
-    ends: dict[tuple[int, int], _End] = {}
+    ends: dict[tuple[int, int], End] = {}
     for place in range(settings.flow_seeds):
         problem, net = _start(settings, flat[0], images.y, seed + place)
         for depth in depths:
             count = f"{place + 1} of {settings.flow_seeds}"
             progress(f"flow on digits, depth {depth}: seed {count}")
             run = _flow(problem, _expanded(net, depth), flat[1], settings)
-            ends[depth, place] = _end(run, flat[1], images.y_test)
+            ends[depth, place] = end_of(run, flat[1], images.y_test)
     progress("gradient descent beside the flow")
     problem, _ = _start(settings, flat[0], images.y, seed)
     deep = ends[depths[-1], 0].run
@@ -127,12 +132,13 @@ def _rank(x: Any, t: Any, w: eqx.nn.Sequential, problem: Any) -> Any:
     return embedding_rank(collapse(w), x)
 
 
-def _end(run: Trajectory, x: Any, y: Any) -> _End:
-    # At one and the same loss, or nothing is compared.
+def end_of(run: Trajectory, x: Any, y: Any) -> End:
     if run.result is not Outcome.loss_reached:
-        return _End(run, float("nan"), float("nan"))
+        return End(run, *[float("nan")] * 4)
     right = accuracy(collapse(run.w1), jnp.asarray(x), jnp.asarray(y))
-    return _End(run, float(right), float(run.observed["rank"][-1]))
+    drift = worst([d.relative for d in run.drift.values()])
+    rank = float(run.observed["rank"][-1])
+    return End(run, float(run.ts[-1]), float(right), rank, drift)
 
 
 def _curve(run: Trajectory, name: str) -> np.ndarray:
@@ -144,6 +150,8 @@ def _curve(run: Trajectory, name: str) -> np.ndarray:
 
 def _descent_order(problem: EmpiricalRisk, flow: Trajectory) -> float:
     """Order in eta of the distance between gradient descent and the flow's end."""
+    if flow.result is not Outcome.loss_reached:
+        return float("nan")
     distances: list[float] = []
     t1 = float(flow.ts[-1])
     # At 0.01 the steps are far below the stability limit, some tenths here.
@@ -181,7 +189,7 @@ def _figure() -> Figure:
 def _dataset(
     settings: ClassificationSettings,
     depths: tuple[int, ...],
-    ends: dict[tuple[int, int], _End],
+    ends: dict[tuple[int, int], End],
 ) -> Any:
     import xarray
 
@@ -196,7 +204,7 @@ def _dataset(
         {
             "expansion_flow_accuracy": table(lambda end: end.accuracy),
             "expansion_flow_rank": table(lambda end: end.rank),
-            "expansion_flow_time": table(lambda end: float(end.run.ts[-1])),
+            "expansion_flow_time": table(lambda end: end.time),
             "expansion_flow_losses": table(lambda end: _curve(end.run, "loss")),
             "expansion_flow_ranks": table(lambda end: _curve(end.run, "rank")),
         },

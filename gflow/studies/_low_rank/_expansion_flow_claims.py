@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..._results import Outcome
-from ...trajectory import Trajectory
 from .._claim import Claim
 from .._statistics import paired, worst
 from ._classification_settings import ClassificationSettings
@@ -25,7 +23,6 @@ def difference_claims(
         return deep - plain
 
     rank, gain = paired(more("rank")), paired(100 * more("accuracy"))
-    worse = gain.low < 0
     return [
         Claim(
             "expansion-flow-rank",
@@ -47,7 +44,7 @@ def difference_claims(
             measured=gain.mean,
             interval=gain.interval,
             kind="at_least",
-            note=_accuracy_note(rank.mean, gain.high) if worse else "",
+            note=_accuracy_note(rank.mean, gain.high),
         ),
     ]
 
@@ -68,14 +65,9 @@ def law_claims(
     depths: tuple[int, ...],
 ) -> list[Claim]:
     """Balance along the flows, and their times."""
-    drifts = [
-        drift.relative
-        for (depth, _), end in ends.items()
-        if depth > 1
-        for drift in end.run.drift.values()
-    ]
+    drifts = [end.drift for (depth, _), end in ends.items() if depth > 1]
     times = np.array(
-        [[_time(ends[d, s].run) for d in depths] for s in range(settings.flow_seeds)]
+        [[ends[d, s].time for d in depths] for s in range(settings.flow_seeds)]
     )
     return [
         Claim(
@@ -99,12 +91,6 @@ def law_claims(
             kind="at_most",
         ),
     ]
-
-
-def _time(run: Trajectory) -> float:
-    """When the loss was reached; NaN if it was not."""
-    reached = run.result is Outcome.loss_reached
-    return float(run.ts[-1]) if reached else float("nan")
 
 
 def descent_claim(order: float) -> Claim:

@@ -38,7 +38,8 @@ class _Modes:
     # Times over the slowest predicted half time, and σ there.
     values: Float[np.ndarray, "k s"]
     law_gap: float
-    # Largest |t - t(σ)|, in units of each mode's half time, over points of the curves.
+    # Largest |t - t(σ)|, in units of each mode's half time, over points of the curves;
+    # NaN, as are the other gaps, of a run that stopped short of its end.
     time_gap: float
     half_times: Float[np.ndarray, " s"]
 
@@ -112,7 +113,6 @@ def _balanced(
         steep = (curve > 2 * settings.mode_start) & (curve < 0.95 * strength)
         told = time_to(curve[steep], strength, settings.mode_start, depth)
         gaps.append(worst(np.abs(run.ts[steep] - told)) / half)
-    # Of a run that stopped short the modes that did not grow tell nothing.
     time_gap = worst(gaps) if run.result.ok else float("nan")
     return _Modes(run, values, _law_gap(run), time_gap, half_times)
 
@@ -238,7 +238,7 @@ def _closed_form_gap(settings: Settings, found: _Modes) -> float:
     exact = np.asarray(
         mode_strength(found.run.ts[:, None], _STRENGTHS, settings.mode_start)
     )
-    return float(np.max(np.abs(found.values - exact)) / _STRENGTHS[0])
+    return worst(np.abs(found.values - exact)) / _STRENGTHS[0]
 
 
 def _dataset(found: dict[int, _Modes]) -> Any:

@@ -97,20 +97,18 @@ def flow(
     )
 
 
-def is_reference(settings: Settings, num_samples: int, expected: int) -> bool:
-    """Whether the data are those of the reference numbers, of so many samples."""
-    data = (settings.dim, settings.rank, num_samples)
-    flow = (settings.gain, settings.t1)
-    return data == (32, 8, expected) and flow == (1.0, 1000.0)
-
-
 def until_fitted(settings: Settings, given: Instance) -> LossBelow:
     """The stop at which the data count as fitted."""
     return LossBelow(settings.fitted * float(given.problem.loss(given.w0)))
 
 
 def drift(run: Trajectory) -> float:
-    """Largest relative drift of the declared invariants; 0 if there are none."""
+    """Largest relative drift of the declared invariants; 0 if there are none.
+
+    NaN of a run that did not reach the end asked for, or a goal.
+    """
+    if not run.result.ok:
+        return float("nan")
     return worst([d.relative for d in run.drift.values()]) if run.drift else 0.0
 
 

@@ -115,6 +115,14 @@ class Settings(ClassificationSettings):
             )
 
 
+def as_published(settings: Settings, names: str) -> bool:
+    """Whether these settings, by name, are those that published numbers were made with.
+
+    Which the smoke scale has, and the full one.
+    """
+    return all(getattr(settings, n) == getattr(SMOKE, n) for n in names.split())
+
+
 SMOKE = Settings()
 FULL = Settings(
     **FULL_CLASSIFICATION,
