@@ -2,12 +2,14 @@
 
 import argparse
 import datetime
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from . import __version__
@@ -49,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        with _heeding_termination():
+            return options.command(options)
     except _RefusedError as refused:
         print(f"gflow: {refused}", file=sys.stderr)
         return USAGE
@@ -72,6 +75,24 @@ def _refusing() -> Generator[None, None, None]:
         raise _RefusedError(f"{where}{error.strerror or error}") from error
     except (ValueError, TypeError, ImportError) as error:
         raise _RefusedError(" ".join(str(error).split())) from error
+
+
+@contextmanager
+def _heeding_termination() -> Generator[None, None, None]:
+    """Within the block, SIGTERM is like Ctrl-C: what is done is written.
+
+    So a scheduler or a time limit that ends a run loses nothing.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        raise KeyboardInterrupt(f"by {signal.Signals(number).name}")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,7 +182,7 @@ def _run(options: argparse.Namespace) -> int:
 def _run_one(
     name: str, out: Path | None, options: argparse.Namespace
 ) -> tuple[int, bool]:
-    """Run a study and print its claims; the exit code, and whether by Ctrl-C."""
+    """Run a study and print its claims; the exit code, and whether interrupted."""
     start = time.perf_counter()
     with _refusing():
         entry_of(name)

@@ -1,6 +1,7 @@
 """A study that does as it is told, for tests of the command line."""
 
 import dataclasses
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ class Settings(Config):
     end: str = option(
         "good",
         help="end",
-        choices=("good", "blow-up", "Ctrl-C", "RunInterrupted", "bug"),
+        choices=("good", "blow-up", "Ctrl-C", "SIGTERM", "RunInterrupted", "bug"),
     )
 
 
@@ -61,6 +62,8 @@ def simulate(config: Settings) -> Any:
     }[config.start]
     if config.end == "Ctrl-C":
         raise KeyboardInterrupt
+    if config.end == "SIGTERM":
+        signal.raise_signal(signal.SIGTERM)
     if config.end == "bug":
         raise ValueError("a bug of the study")
     if config.end == "blow-up":

@@ -77,6 +77,7 @@ def test_a_claim_that_fails_exits_1(tmp_path: Path):
     [
         ("blow-up", "stopped short: "),
         ("Ctrl-C", "interrupted"),
+        ("SIGTERM", "interrupted: by SIGTERM"),
         ("RunInterrupted", "interrupted: "),
         ("bug", "failed: ValueError: a bug of the study"),
     ],

@@ -18,6 +18,8 @@ from ._study import ReportProgress, StudyResult
 
 Part = Callable[[ReportProgress], StudyResult]
 _SECONDS_BETWEEN_LOOKS = 10.0
+# Of the largest program seen, one flow of a ReLU net (x86-64, jaxlib 0.10).
+_MAPPINGS_OF_A_PROGRAM = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,9 @@ def in_parallel(
 ) -> Iterator[StudyResult]:
     """The results of the parts as they come, computed in as many threads as cores.
 
+    Or in fewer, so that the programs of the runs under way take a quarter of what the
+    system has room for: eight at most under Linux's usual limit of 65,530 mappings.
+
     Whole parts are begun first, in their order, then the pieces of divided ones. XLA
     compiles outside of Python's lock, so two parts compile at once. Each result knows
     its place among the parts. Each part calls the progress it is given before
@@ -51,7 +56,7 @@ def in_parallel(
 
     LAPACK has one thread meanwhile: the cores are taken, and threads of its own would
     wait for each other at each small factorization, many times as long as that takes.
-    Compiled programs are let go before they are too many for the system.
+    Compiled programs are let go before they are too many.
     """
     # What jax calls LAPACK through: loaded now, so that its threads can be limited.
     import_module("scipy.linalg")
@@ -72,9 +77,9 @@ def _in_threads(
         progress(message)
         if time.monotonic() - last_look > _SECONDS_BETWEEN_LOOKS:
             last_look = time.monotonic()
-            make_room(_most_mappings() // 2)
+            make_room(_most_mappings() / 2)
 
-    pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(max_workers=_num_threads())
     jobs = [job for place, part in enumerate(parts) for job in _jobs(place, part)]
     jobs.sort(key=lambda job: -job.cost)
     futures = [pool.submit(job.run, report) for job in jobs]
@@ -99,12 +104,17 @@ def _in_threads(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _num_threads() -> int:
+    room = _most_mappings() / 4 / _MAPPINGS_OF_A_PROGRAM
+    return max(2, int(min(os.cpu_count() or 1, room)))
+
+
 def make_room(most: float) -> None:
     """Lets all compiled programs go where the process maps memory `most` times or more.
 
     Linux ends a process, in the middle of LLVM, that maps memory more often than 65,530
-    times, and the program of one flow of one shape takes some 2,000. What is needed
-    again is compiled again. Other systems have no such count, and nothing is done.
+    times. What is needed again is compiled again. Other systems have no such count, and
+    nothing is done.
     """
     try:
         with Path("/proc/self/maps").open(encoding="utf-8") as mappings:

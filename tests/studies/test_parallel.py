@@ -1,5 +1,7 @@
 """Parts of a study side by side."""
 
+import math
+import os
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -167,3 +169,25 @@ def test_parts_look_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
     list(in_parallel([part], lambda message: None))
     assert len(cleared) == (1 if Path("/proc/self/maps").exists() else 0)
+
+
+@pytest.mark.parametrize(
+    ("most", "num_cores", "num_threads"),
+    [(65_530, 4, 4), (65_530, 64, 8), (1e6, 64, 64), (1.0, 1, 2), (math.inf, 16, 16)],
+)
+def test_no_more_threads_than_there_is_room_for_their_programs(
+    most: float, num_cores: int, num_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of 2,000 mappings in each takes a quarter of the room at most."""
+    monkeypatch.setattr("gflow.studies._parallel._most_mappings", lambda: most)
+    monkeypatch.setattr(os, "cpu_count", lambda: num_cores)
+    seen: set[str] = set()
+    together = threading.Barrier(num_threads, timeout=60)
+
+    def part(progress: ReportProgress) -> StudyResult:
+        together.wait()
+        seen.add(threading.current_thread().name)
+        return result("part")
+
+    list(in_parallel([part] * 2 * num_threads, lambda _: None))
+    assert len(seen) == num_threads

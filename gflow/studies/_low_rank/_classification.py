@@ -10,7 +10,7 @@ from .._statistics import Paired, paired, worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._classification_figures import draw_gain, draw_rank, draw_step_sizes
 from ._classification_runs import Task, Trained, load_images, train, validate
-from ._classification_settings import ClassificationSettings
+from ._settings import Settings
 
 _HUH = "Huh et al. 2021 (arXiv 2103.10427), section 6"
 
@@ -23,7 +23,7 @@ _Cell = tuple[_Trials, dict[int, float], _Pairs]
 
 
 def classification(
-    settings: ClassificationSettings, seed: int, progress: ReportProgress
+    settings: Settings, seed: int, progress: ReportProgress
 ) -> StudyResult:
     """Test accuracy with and without over-parameterization, over seeds.
 
@@ -228,9 +228,7 @@ def _exact_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:
     ]
 
 
-def _dataset(
-    settings: ClassificationSettings, cells: dict[tuple[str, str, str], _Cell]
-) -> Any:
+def _dataset(settings: Settings, cells: dict[tuple[str, str, str], _Cell]) -> Any:
     import xarray
 
     depths = (1, *settings.expansion_depths)

@@ -24,7 +24,6 @@ from ...problem import EmpiricalRisk
 from ...steppers import Minibatch, iterate
 from ...trajectory import Save, Trajectory
 from .._config import require_directory
-from ._classification_settings import MOST_TRAINING, ClassificationSettings
 from ._nets import (
     accuracy,
     channels_first,
@@ -34,6 +33,7 @@ from ._nets import (
     predict,
     risk,
 )
+from ._settings import MOST_TRAINING, Settings
 
 # Trials draw their data and weights from seeds that no comparison uses.
 _TRIALS = 1_000_000
@@ -47,7 +47,7 @@ class Task:
     net: str
     optimizer: str
     seed: int
-    settings: ClassificationSettings
+    settings: Settings
 
     @property
     def etas(self) -> tuple[float, ...]:
@@ -91,14 +91,14 @@ _FILES = {
 }
 
 
-def require_images(settings: ClassificationSettings) -> None:
+def require_images(settings: Settings) -> None:
     """Raise `ValueError` if files of the images asked for are missing."""
     for setting, (name, *files) in _FILES.items():
         if name in settings.image_sets:
             require_directory(setting, getattr(settings, setting), *files)
 
 
-def load_images(name: str, settings: ClassificationSettings, seed: int) -> Images:
+def load_images(name: str, settings: Settings, seed: int) -> Images:
     """The images of a set, averaged over squares of pixels where they have 28 x 28."""
     if name == "digits":
         return images_digits(seed=seed)

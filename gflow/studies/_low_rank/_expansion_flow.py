@@ -19,9 +19,9 @@ from ...steppers import gradient_descent, iterate
 from ...trajectory import LossBelow, Save, Trajectory
 from .._statistics import worst
 from .._study import Figure, ReportProgress, StudyResult
-from ._classification_settings import ClassificationSettings
 from ._expansion_flow_claims import descent_claim, difference_claims, law_claims
 from ._nets import accuracy, cross_entropy, embedding_rank, predict
+from ._settings import Settings
 
 # Long past the loss at which the flows stop.
 _T1 = 1e5
@@ -40,7 +40,7 @@ class End:
 
 
 def expansion_flow(
-    settings: ClassificationSettings, seed: int, progress: ReportProgress
+    settings: Settings, seed: int, progress: ReportProgress
 ) -> StudyResult:
     """Flows from one and the same function to one and the same loss.
 
@@ -78,7 +78,7 @@ def expansion_flow(
 
 
 def _start(
-    settings: ClassificationSettings, x: Any, y: Any, seed: int
+    settings: Settings, x: Any, y: Any, seed: int
 ) -> tuple[EmpiricalRisk, eqx.nn.Sequential]:
     """A draw of digits, and a tanh net: smooth, so that the flow is too."""
     index = np.random.default_rng(seed).permutation(len(y))[: settings.flow_train]
@@ -106,7 +106,7 @@ def _flow(
     problem: EmpiricalRisk,
     w0: eqx.nn.Sequential,
     x_test: Any,
-    settings: ClassificationSettings,
+    settings: Settings,
 ) -> Trajectory:
     return simulate(
         problem,
@@ -187,7 +187,7 @@ def _figure() -> Figure:
 
 
 def _dataset(
-    settings: ClassificationSettings,
+    settings: Settings,
     depths: tuple[int, ...],
     ends: dict[tuple[int, int], End],
 ) -> Any:

@@ -7,11 +7,11 @@ import numpy as np
 
 from .._claim import Claim
 from .._statistics import paired, worst
-from ._classification_settings import ClassificationSettings
+from ._settings import Settings
 
 
 def difference_claims(
-    settings: ClassificationSettings, ends: Mapping[tuple[int, int], Any], depth: int
+    settings: Settings, ends: Mapping[tuple[int, int], Any], depth: int
 ) -> list[Claim]:
     """Ranks and accuracies of the deepest nets against the plain ones."""
     seeds = range(settings.flow_seeds)
@@ -60,7 +60,7 @@ def _accuracy_note(rank: float, high: float) -> str:
 
 
 def law_claims(
-    settings: ClassificationSettings,
+    settings: Settings,
     ends: Mapping[tuple[int, int], Any],
     depths: tuple[int, ...],
 ) -> list[Claim]:
