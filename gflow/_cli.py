@@ -15,7 +15,9 @@ from typing import Any, NoReturn
 from . import __version__
 from .studies import (
     WEIGHT_NORMALIZATION,
+    aligned,
     catalog,
+    claims_table,
     conduct,
     describe,
     entry_of,
@@ -152,7 +154,7 @@ def _list(options: argparse.Namespace) -> int:
         study = load(options.study)
     settings = zip(describe(study.smoke), describe(study.full), strict=True)
     rows = [(name, low, high, text) for (name, low, text), (_, high, _) in settings]
-    _print_table([("setting", "smoke", "full", "meaning"), *rows])
+    print(aligned([("setting", "smoke", "full", "meaning"), *rows]))
     return HOLDS
 
 
@@ -175,7 +177,7 @@ def _run(options: argparse.Namespace) -> int:
         _forget_programs()
     print()
     words = {HOLDS: "all claims hold", FAILS: "a claim fails", STOPPED: "stopped short"}
-    _print_table([(n, words[code], str(home / n)) for n, code in codes.items()])
+    print(aligned([(n, words[code], str(home / n)) for n, code in codes.items()]))
     return max(codes.values())
 
 
@@ -242,34 +244,10 @@ def _default_directory(study: str, scale: str) -> Path:
 
 def _conclude(directory: Path, manifest: Mapping[str, Any]) -> int:
     """Print the claims, the outcome and where the report lies; the exit code."""
-    claims = manifest["claims"]
-    rows = [("claim", "expected", "measured", "tolerance", "verdict")]
-    for claim in claims:
-        shown = claim["shown"]
-        verdict = "holds" if claim["holds"] else "FAILS"
-        rows.append(
-            (
-                claim["name"],
-                shown["expected"],
-                shown["measured"],
-                shown["tolerance"],
-                verdict,
-            )
-        )
-    _print_table(rows)
-    held = sum(claim["holds"] for claim in claims)
-    stopped = "" if manifest["completed"] else "; the run stopped short"
-    print(f"\n{held} of {len(claims)} claims hold{stopped}")
+    print(claims_table(manifest))
     print(f"report: {report_path(directory)}")
     print(f"{manifest['seconds']:.1f} seconds")
     if not manifest["completed"]:
         print(f"gflow: {manifest['outcome']}", file=sys.stderr)
         return STOPPED
     return HOLDS if manifest["holds"] else FAILS
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())

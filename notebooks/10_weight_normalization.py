@@ -26,11 +26,8 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-import json
-from pathlib import Path
 
 import numpy as np
-import xarray
 
 import gflow as gf
 from gflow.models import DiagonalNet, WeightNormalized, diagonal_limit, kappa_neutral
@@ -129,19 +126,9 @@ for kappa in (0.2, 5.0, 10.0, 20.0):
 # for them. These are the claims of the run that is kept beside this notebook.
 
 # %%
-results = Path("results/weight-normalization")
-manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
-study = xarray.load_dataset(results / "data.nc", engine="h5netcdf")
-
-holding = sum(claim["holds"] for claim in manifest["claims"])
-print(f"{holding} of {len(manifest['claims'])} claims hold")
-for claim in manifest["claims"]:
-    shown = claim["shown"]
-    verdict = "holds" if claim["holds"] else "FAILS"
-    print(
-        f"{verdict}  {claim['name']:38} expected {shown['expected']:>10}, "
-        f"measured {shown['measured']}"
-    )
+record = gf.studies.read("results/weight-normalization")
+study = record.dataset
+print(record)
 
 # %% [markdown]
 # ### Where it helps and where it hurts

@@ -30,9 +30,6 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 import gflow as gf
@@ -105,12 +102,8 @@ print(f"kernel changed by {100 * drift[-1]:.0f} %, activations by {100 * flips:.
 # results are kept beside this notebook. First the claims, with their verdicts.
 
 # %%
-results = Path("results/two-rates")
-manifest = json.loads((results / "manifest.json").read_text())
-for claim in manifest["claims"]:
-    shown = claim["shown"]
-    mark = "holds" if claim["holds"] else "FAILS"
-    print(f"{mark:5}  {claim['name']:28} {shown['measured']:>28}  {shown['expected']}")
+record = gf.studies.read("results/two-rates")
+print(record)
 
 # %% [markdown]
 # ## Where does it converge?
@@ -120,20 +113,10 @@ for claim in manifest["claims"]:
 # moved. Right of the dashed line the net has more parameters than there are examples.
 
 # %%
-import xarray
-
-from gflow.studies._two_rates._map_figures import draw_boundary, draw_map
-
-dataset = xarray.open_dataset(results / "data.nc").load()
-samples = sorted(
-    int(name.split("_")[1])
-    for name in map(str, dataset)
-    if name.startswith("map_") and name.endswith("_converged")
-)
-with gf.plots.style():
-    for count in samples:
-        display(draw_map(dataset, f"map_{count}"))
-    display(draw_boundary(dataset))
+samples = record.manifest["configuration"]["samples"]
+for count in samples:
+    display(record.draw(f"map-{count}"))
+display(record.draw("boundary"))
 
 # %% [markdown]
 # ## How far is far?
@@ -146,7 +129,7 @@ with gf.plots.style():
 # %%
 for count in samples:
     width, drift_there, factor = (
-        dataset[f"map_{count}_threshold_{name}"].values
+        record.dataset[f"map_{count}_threshold_{name}"].values
         for name in ("width", "drift", "lazy_factor")
     )
     print(
@@ -160,11 +143,8 @@ for count in samples:
 # ## Initializations, steps, and real data
 
 # %%
-from gflow.studies._two_rates import _descent, _digits, _initializations
-
-with gf.plots.style():
-    for part in (_initializations, _descent, _digits):
-        display(part._draw(dataset))
+for name in ("initializations", "descent", "digits"):
+    display(record.draw(name))
 
 # %% [markdown]
 # ## What was learned

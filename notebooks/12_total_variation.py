@@ -26,16 +26,12 @@
 
 # %%
 # %matplotlib inline
-import json
-from pathlib import Path
-
 import jax
 
 jax.config.update("jax_enable_x64", True)
 
 import jax.numpy as jnp
 import numpy as np
-import xarray
 
 import gflow as gf
 from gflow.models import (
@@ -142,74 +138,44 @@ for order in (1, 2, 4, 8):
 # with five seeds each, and more. These are its results.
 
 # %%
-results = Path("results/total-variation")
-if not results.is_dir():
-    results = Path("notebooks/results/total-variation")
-manifest = json.loads((results / "manifest.json").read_text())
-found = xarray.open_dataset(results / "data.nc")
-print(f"{'claim':34} {'expected':>10} {'measured':>24}")
-for claim in manifest["claims"]:
-    shown, verdict = claim["shown"], "holds" if claim["holds"] else "FAILS"
-    print(
-        f"{claim['name']:34} {shown['expected']:>10} {shown['measured']:>24}  {verdict}"
-    )
-    if claim["note"]:
-        print(f"    {claim['note']}")
+record = gf.studies.read("results/total-variation")
+print(record)
 
 # %%
-from gflow.studies._total_variation._compare import _draw as draw_ways
-from gflow.studies._total_variation._cost import _draw as draw_cost
-from gflow.studies._total_variation._deep import _draw as draw_deep
-from gflow.studies._total_variation._modified import _draw as draw_modified
-from gflow.studies._total_variation._physics import _draw as draw_physics
-from gflow.studies._total_variation._published_figures import draw_scores
-
-with gf.plots.style():
-    figure = draw_scores(found)
-figure
+record.draw("scores")
 
 # %% [markdown]
 # SGD and the flow agree, so what the penalty does is a matter of the flow. What SGD
 # adds to it is small, and to first order in the step size it is known:
 
 # %%
-with gf.plots.style():
-    figure = draw_modified(found)
-figure
+record.draw("modified")
 
 # %% [markdown]
 # Beside other ways to smooth, each with its strength chosen on data held out:
 
 # %%
-with gf.plots.style():
-    figure = draw_ways(found)
-figure
+record.draw("ways")
 
 # %% [markdown]
 # The penalty asks nothing of the architecture: here it smooths nets of two hidden
 # layers, with three activations.
 
 # %%
-with gf.plots.style():
-    figure = draw_deep(found)
-figure
+record.draw("deep")
 
 # %% [markdown]
 # Derivatives of high order are affordable, so the penalty may be any differential
 # operator's residual: then the network is told a physical law instead of smoothness.
 
 # %%
-with gf.plots.style():
-    figure = draw_cost(found)
-figure
+record.draw("cost")
 
 # %%
-with gf.plots.style():
-    figure = draw_physics(found)
-figure
+record.draw("physics")
 
 # %%
-gap = found["gap"].values
+gap = record.dataset["gap"].values
 print(f"rms of SGD less flow: median {np.median(gap):.4f}, largest {np.max(gap):.4f}")
 
 # %% [markdown]

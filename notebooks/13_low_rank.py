@@ -24,9 +24,6 @@
 
 # %%
 # %matplotlib inline
-import json
-from pathlib import Path
-
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -107,47 +104,12 @@ figure
 # expected, what was measured, and where they disagree.
 
 # %%
-here = Path("notebooks") if Path("notebooks").is_dir() else Path()
-results = here / "results" / "low-rank"
-manifest = json.loads((results / "manifest.json").read_text())
-for claim in manifest["claims"]:
-    shown, verdict = claim["shown"], "holds" if claim["holds"] else "FAILS"
-    print(
-        f"{claim['name']:34} {shown['expected']:>10} {shown['measured']:>28}  {verdict}"
-    )
-    if claim["note"]:
-        print(f"{'':34} {claim['note']}")
+record = gf.studies.read("results/low-rank")
+print(record)
 
 # %%
-import xarray
-
-dataset = xarray.open_dataset(results / "data.nc")
-with gf.plots.style():
-    figure, (left, right) = gf.plots.panels(2)
-    for depth in dataset["train_depth"].values:
-        curve = dataset["train_curve"].sel(train_depth=depth).mean("train_instance")
-        left.plot(dataset["train_time"][1:], curve[1:], label=f"depth {depth}")
-    left.set(xscale="log", xlabel="time t", ylabel="effective rank ρ")
-    left.set_title("How does rank move along training?")
-    left.legend()
-    for target in dataset["sweep_target"].values:
-        rank = dataset["sweep_rank"].sel(sweep_target=target).mean("sweep_instance")
-        right.plot(dataset["sweep_depth"], rank, "o-", label=f"{target} target")
-    right.set(xlabel="depth L", ylabel="effective rank ρ")
-    right.set_title("Which rank do deep nets end at?")
-    right.legend()
-figure
-
-# %%
-with gf.plots.style():
-    figure, (ax,) = gf.plots.panels(1)
-    for depth in dataset["method_depth"].values:
-        rank = dataset["method_rank"].sel(method_depth=depth).mean("method_instance")
-        ax.plot(dataset["optimizer"], rank, "o", label=f"depth {depth}")
-    ax.tick_params(axis="x", rotation=30)
-    ax.set(ylabel="effective rank ρ", title="Is it the optimizer?")
-    ax.legend()
-figure
+for name in ("initialization", "training", "sweep", "modes", "methods", "embeddings"):
+    display(record.draw(name))
 
 # %% [markdown]
 # ## What was learned

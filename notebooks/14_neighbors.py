@@ -20,9 +20,6 @@
 
 # %%
 # %matplotlib inline
-import json
-from pathlib import Path
-
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -81,43 +78,30 @@ figure
 # expects, and why its tolerance is what it is.
 
 # %%
-manifest = json.loads(Path("results/neighbors/manifest.json").read_text())
-for claim in manifest["claims"]:
-    shown, verdict = claim["shown"], "holds" if claim["holds"] else "FAILS"
-    print(
-        f"{verdict}  {claim['name']:28} {shown['expected']:>12} "
-        f"{shown['measured']:>26}  tolerance {shown['tolerance']}"
-    )
-
-# %%
-import xarray
-from IPython.display import Markdown, display
-
-data = xarray.open_dataset("results/neighbors/data.nc")
+record = gf.studies.read("results/neighbors")
+print(record)
 
 # %% [markdown]
 # The figures are drawn from the data alone; each answers the question in its title.
 
 # %%
-from gflow.studies import _neighbors as parts
+from IPython.display import Markdown, display
 
-drawn = (
-    ("Implicit gradient regularization", parts._gradient_regularization),
-    ("Flat factorizations", parts._flatness),
-    ("Sharp limits of diagonal nets", parts._sharp_limits),
-    ("Uniform margins under batch normalization", parts._batch_norm),
-    ("Rank two of leaky-ReLU nets", parts._leaky_relu),
-    ("One neuron", parts._one_neuron),
-    ("Random ReLU nets and splines", parts._spline),
-    ("Linearized fine-tuning", parts._fine_tuning),
-    ("Momentum", parts._momentum),
-    ("Weight decay and balance", parts._weight_decay),
-    ("Averaged SGD", parts._averaging),
-)
-for title, part in drawn:
-    display(Markdown(f"### {title}"))
-    with gf.plots.style():
-        display(part._draw(data))
+titles = {
+    "igr": "Implicit gradient regularization",
+    "flatness": "Flat factorizations",
+    "sharp": "Sharp limits of diagonal nets",
+    "batch-norm": "Uniform margins under batch normalization",
+    "leaky-relu": "Rank two of leaky-ReLU nets",
+    "one-neuron": "One neuron",
+    "spline": "Random ReLU nets and splines",
+    "fine-tuning": "Linearized fine-tuning",
+    "momentum": "Momentum",
+    "weight-decay": "Weight decay and balance",
+    "averaging": "Averaged SGD",
+}
+for name, title in titles.items():
+    display(Markdown(f"### {title}"), record.draw(name))
 
 # %% [markdown]
 # ## What was learned

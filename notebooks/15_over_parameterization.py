@@ -120,32 +120,20 @@ for name, law in laws.items():
 # images; ten pairs of seeds each.
 
 # %%
-import json
-from pathlib import Path
-
-import xarray
-
-results = Path("results/low-rank")
-if not results.is_dir():
-    results = Path("notebooks") / results
-manifest = json.loads((results / "manifest.json").read_text())
-for claim in manifest["claims"]:
+record = gf.studies.read("results/low-rank")
+for claim in record.manifest["claims"]:
     if claim["name"].startswith("expansion"):
         verdict = "holds" if claim["holds"] else "fails"
         print(f"{verdict:6} {claim['name']:42} {claim['shown']['measured']}")
 
 # %%
-from gflow.studies._low_rank._classification_figures import draw_gain, draw_rank
-
-data = xarray.load_dataset(results / "data.nc", engine="h5netcdf")
-with gf.plots.style():
-    figure = draw_gain(data)
-figure
+record.draw("expansion-gain")
 
 # %%
-with gf.plots.style():
-    figure = draw_rank(data)
-figure
+record.draw("expansion-rank")
+
+# %%
+record.draw("expansion-flow")
 
 # %% [markdown]
 # ## What was learned

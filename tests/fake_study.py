@@ -35,6 +35,10 @@ def draw(dataset: xarray.Dataset) -> Any:
     return figure
 
 
+def figures(config: Settings) -> tuple[Figure, ...]:
+    return (Figure("line", f"y = {config.slope:g} x", draw),)
+
+
 def run_fake(
     config: Settings, seed: int, report_progress: Callable[[str], None]
 ) -> Iterator[StudyResult]:
@@ -43,9 +47,19 @@ def run_fake(
     x = np.arange(4.0)
     y = ("x", config.slope * x + seed)
     yield StudyResult(
-        claims=(Claim("slope", "y = x", "Euclid", 1.0, config.slope, 0.1),),
+        claims=(
+            Claim(
+                "slope",
+                "y = x",
+                "Euclid",
+                1.0,
+                config.slope,
+                0.1,
+                note="steeper than Euclid's",
+            ),
+        ),
         dataset=xarray.Dataset({"y": y}, coords={"x": x}),
-        figures=(Figure("line", "y against x", draw),),
+        figures=figures(config),
         evidence={"first": "measured"},
     )
     report_progress("the second part")
@@ -88,6 +102,7 @@ study = Study(
     Settings(),
     Settings(rtol=1e-8),
     run_fake,
+    figures,
 )
 
 

@@ -11,6 +11,12 @@ from ._config import (
     option as option,
     with_settings as with_settings,
 )
+from ._record import (
+    Record as Record,
+    aligned as aligned,
+    claims_table as claims_table,
+    read as read,
+)
 from ._registry import (
     WEIGHT_NORMALIZATION as WEIGHT_NORMALIZATION,
     Entry as Entry,

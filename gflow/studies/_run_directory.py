@@ -84,6 +84,17 @@ def report(directory: Path) -> dict[str, Any]:
     **Raises:** `ValueError` if the directory holds no manifest that this version
     reads, or its data are not those of the manifest; `OSError` if a file is missing.
     """
+    manifest = read_manifest(directory)
+    try:
+        _write_report(directory, manifest)
+    except (KeyError, TypeError, AttributeError) as error:
+        path = directory / _MANIFEST
+        raise ValueError(f"{path} is not whole: {error!r}") from error
+    return manifest
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """What the run wrote of itself; raises as `report` does."""
     path = directory / _MANIFEST
     if not path.is_file():
         raise ValueError(f"{directory} holds no {_MANIFEST}, so no run to report")
@@ -96,11 +107,12 @@ def report(directory: Path) -> dict[str, Any]:
     data = manifest.get("data")
     if data and _sha256(directory / _DATA) != data["sha256"]:
         raise ValueError(f"{directory / _DATA} has changed since the run")
-    try:
-        _write_report(directory, manifest)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not whole: {error!r}") from error
     return manifest
+
+
+def data_path(directory: Path) -> Path:
+    """Where the data of a run lie."""
+    return directory / _DATA
 
 
 def report_path(directory: Path) -> Path:

@@ -98,12 +98,14 @@ class Study(Generic[_Config]):
     - `run`: `(config, seed, report_progress)` to the study's parts, one after another.
         Each part is complete in itself (claims, data, and figures of that data), so
         that a study that stops short leaves the parts before.
+    - `figures`: of a config, what its run draws, if all parts are done.
     """
 
     entry: Entry
     smoke: _Config
     full: _Config
     run: Callable[[_Config, int, ReportProgress], Iterator[StudyResult]]
+    figures: Callable[[_Config], tuple[Figure, ...]]
 
     def preset(self, scale: str) -> _Config:
         """The settings of a scale, `"smoke"` or `"full"`."""

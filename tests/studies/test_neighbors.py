@@ -1,20 +1,15 @@
 """The pieces of the study of neighbors, and its shortest parts."""
 
-from pathlib import Path
-from types import ModuleType
-
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy.linalg
-import xarray
 from jax.flatten_util import ravel_pytree
 
 from gflow import EmpiricalRisk
 from gflow.diagnostics import tangent_kernel
-from gflow.studies import _neighbors as neighbors, with_settings
+from gflow.studies import with_settings
 from gflow.studies._neighbors._averaging import averaging
 from gflow.studies._neighbors._fine_tuning import _residuals, wide_init, wide_net
 from gflow.studies._neighbors._flatness import _trace
@@ -116,21 +111,3 @@ def test_residuals_of_a_frozen_kernel() -> None:
     start = np.asarray(wide_net(w0, x) - y)
     expected = [scipy.linalg.expm(-np.asarray(kernel) * t) @ start for t in ts]
     np.testing.assert_allclose(_residuals(w0, x, y, ts), expected, atol=1e-10)
-
-
-def test_every_figure_is_drawn_from_the_data_alone() -> None:
-    """Those of full scale, without a run."""
-    where = Path(__file__).parents[2] / "notebooks/results/neighbors/data.nc"
-    with xarray.open_dataset(where) as data:
-        for part in _neighbors_parts():
-            figure = part._draw(data.load())
-            assert all(ax.get_title() for ax in figure.axes if ax.lines)
-            plt.close(figure)
-
-
-def _neighbors_parts() -> list[ModuleType]:
-    """The modules of the package that draw."""
-    modules = vars(neighbors).values()
-    found = [m for m in modules if isinstance(m, ModuleType) and hasattr(m, "_draw")]
-    assert len(found) == 11
-    return found

@@ -10,36 +10,52 @@ from functools import partial
 
 from .._parallel import in_parallel
 from .._registry import LOW_RANK
-from .._study import ReportProgress, Study, StudyResult
-from ._classification import classification
-from ._classification_runs import require_images
-from ._embeddings import embeddings
-from ._expansion_flow import expansion_flow
-from ._initialization import products
-from ._methods import methods
-from ._modes import modes
+from .._study import Figure, ReportProgress, Study, StudyResult
+from . import (
+    _classification,
+    _classification_runs,
+    _embeddings,
+    _expansion_flow,
+    _initialization,
+    _methods,
+    _modes,
+    _sweep,
+    _training,
+)
 from ._settings import FULL, SMOKE, Settings
-from ._sweep import sweep
-from ._training import descent, training
 
 
 def _run(
     settings: Settings, seed: int, progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    require_images(settings)
+    _classification_runs.require_images(settings)
     # Sweep, methods and training share programs: the later find them compiled.
     parts = [
-        partial(sweep, settings, seed),
-        partial(modes, settings, seed),
-        partial(products, settings, seed),
-        partial(methods, settings, seed),
-        partial(training, settings, seed),
-        partial(embeddings, settings, seed),
-        partial(descent, settings, seed),
-        partial(expansion_flow, settings, seed),
-        partial(classification, settings, seed),
+        partial(_sweep.sweep, settings, seed),
+        partial(_modes.modes, settings, seed),
+        partial(_initialization.products, settings, seed),
+        partial(_methods.methods, settings, seed),
+        partial(_training.training, settings, seed),
+        partial(_embeddings.embeddings, settings, seed),
+        partial(_training.descent, settings, seed),
+        partial(_expansion_flow.expansion_flow, settings, seed),
+        partial(_classification.classification, settings, seed),
     ]
     yield from in_parallel(parts, progress)
 
 
-study = Study(LOW_RANK, smoke=SMOKE, full=FULL, run=_run)
+def _figures(settings: Settings) -> tuple[Figure, ...]:
+    return (
+        _sweep.figure(settings),
+        _modes.figure(settings),
+        _initialization.figure(settings),
+        _methods.figure(settings),
+        _training.figure(settings),
+        _embeddings.figure(settings),
+        _training.gap_figure(settings),
+        _expansion_flow.figure(),
+        *_classification.FIGURES,
+    )
+
+
+study = Study(LOW_RANK, smoke=SMOKE, full=FULL, run=_run, figures=_figures)

@@ -46,7 +46,7 @@ def classification(
     return StudyResult(
         claims=(*claims, *_rank_claims(cells), *_exact_claims(cells)),
         dataset=_dataset(settings, cells),
-        figures=_FIGURES,
+        figures=FIGURES,
         evidence={
             f"{', '.join(key)}, depth {depth}, first pair": repr(pairs[0].run)
             for key, (_, _, all_pairs) in cells.items()
@@ -268,7 +268,7 @@ def _dataset(settings: Settings, cells: dict[tuple[str, str, str], _Cell]) -> An
     )
 
 
-_FIGURES = (
+FIGURES = (
     Figure(
         "expansion-gain",
         "Test accuracy of nets whose layers are products of linear factors, minus that "

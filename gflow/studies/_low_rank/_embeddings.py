@@ -41,17 +41,20 @@ def embeddings(settings: Settings, seed: int, progress: ReportProgress) -> Study
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "embeddings",
-                "Effective rank of the Gram matrix of "
-                f"{settings.embedding_inputs} Gaussian inputs embedded by random fully "
-                f"connected nets, mean over {settings.embedding_draws} nets a point, "
-                "against depth: a panel an initialization, a color an activation, at "
-                f"width {max(settings.embedding_widths)}.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "embeddings",
+        "Effective rank of the Gram matrix of "
+        f"{settings.embedding_inputs} Gaussian inputs embedded by random fully "
+        f"connected nets, mean over {settings.embedding_draws} nets a point, "
+        "against depth: a panel an initialization, a color an activation, at "
+        f"width {max(settings.embedding_widths)}.",
+        _draw,
     )
 
 

@@ -69,7 +69,7 @@ def expansion_flow(
             descent_claim(_descent_order(problem, deep)),
         ),
         dataset=_dataset(settings, depths, ends),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence={
             f"flow on digits, depth {depth}, seed {place}": repr(end.run)
             for (depth, place), end in ends.items()
@@ -174,7 +174,8 @@ def _descent_order(problem: EmpiricalRisk, flow: Trajectory) -> float:
     return float(np.log2(distances[0] / distances[1]))
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "expansion-flow",
         "Gradient flow on digits from the same function to the same training loss, for "

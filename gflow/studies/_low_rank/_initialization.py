@@ -42,16 +42,19 @@ def products(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=(*_product_claims(draws), _limit_claim(settings, gaps)),
         dataset=_dataset(settings, draws, gaps),
-        figures=(
-            Figure(
-                "initialization",
-                f"Left: distribution of the effective rank over {num} products of "
-                "16 x 16 Gaussian matrices, for each number of factors. Right: the "
-                "mean against depth at two sizes, with one standard deviation; crosses "
-                "are the values of Huh et al.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "initialization",
+        f"Left: distribution of the effective rank over {settings.num_draws} products "
+        "of 16 x 16 Gaussian matrices, for each number of factors. Right: the "
+        "mean against depth at two sizes, with one standard deviation; crosses "
+        "are the values of Huh et al.",
+        _draw,
     )
 
 

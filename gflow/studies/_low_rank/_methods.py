@@ -62,25 +62,28 @@ def methods(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
     return StudyResult(
         claims=claims_of(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "methods",
-                f"Effective rank of the map that each method ends at ("
-                f"{settings.method_samples} samples of a rank-{settings.rank} map of "
-                f"size {settings.dim}), mean and one standard deviation over "
-                f"{settings.method_seeds} instances; crosses: Huh et al., size 32, at "
-                "depths 1 and 8. At depth 1 those of methods with gradients are no "
-                "test, as the number of samples was chosen so that they agree, nor is "
-                "that of random search: any Gaussian matrix has it. "
-                "Right: loss at the end over that of the zero map: who has fitted "
-                f"(dotted: {settings.fitted:g} of the first loss)?",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={
             f"{method}, depth {depth}, instance {n}": cell.evidence
             for (method, depth, n), cell in cells.items()
         },
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "methods",
+        f"Effective rank of the map that each method ends at ("
+        f"{settings.method_samples} samples of a rank-{settings.rank} map of "
+        f"size {settings.dim}), mean and one standard deviation over "
+        f"{settings.method_seeds} instances; crosses: Huh et al., size 32, at "
+        "depths 1 and 8. At depth 1 those of methods with gradients are no "
+        "test, as the number of samples was chosen so that they agree, nor is "
+        "that of random search: any Gaussian matrix has it. "
+        "Right: loss at the end over that of the zero map: who has fitted "
+        f"(dotted: {settings.fitted:g} of the first loss)?",
+        _draw,
     )
 
 

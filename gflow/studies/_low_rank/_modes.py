@@ -59,20 +59,23 @@ def modes(settings: Settings, seed: int, progress: ReportProgress) -> StudyResul
     return StudyResult(
         claims=_claims(settings, found, _law_gap(loose)),
         dataset=_dataset(found),
-        figures=(
-            Figure(
-                "modes",
-                "Singular values of the end-to-end map under gradient flow from "
-                f"balanced factors of scale {settings.mode_start:g} on the target's "
-                "singular vectors (strengths 4, 2, 1, 0.5), against time in units of "
-                "the slowest mode's predicted half time. Dashed at depth 2: the closed "
-                "form. Dotted: predicted half times. The deeper, the more abruptly "
-                "each is learned.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={f"modes, depth {d}": repr(m.run) for d, m in found.items()}
         | {f"modes out of balance, depth {depth}": repr(loose)},
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "modes",
+        "Singular values of the end-to-end map under gradient flow from "
+        f"balanced factors of scale {settings.mode_start:g} on the target's "
+        "singular vectors (strengths 4, 2, 1, 0.5), against time in units of "
+        "the slowest mode's predicted half time. Dashed at depth 2: the closed "
+        "form. Dotted: predicted half times. The deeper, the more abruptly "
+        "each is learned.",
+        _draw,
     )
 
 

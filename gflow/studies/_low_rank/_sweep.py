@@ -41,25 +41,28 @@ def sweep(settings: Settings, seed: int, progress: ReportProgress) -> StudyResul
     return StudyResult(
         claims=claims(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "sweep",
-                f"Gradient flow on {settings.sweep_samples} samples of a linear map of "
-                f"size {settings.dim}, until the loss is {settings.fitted:g} of the "
-                f"first or t = {settings.t1:g}: effective rank against depth, mean and "
-                "one standard deviation. Left: target of rank "
-                f"{settings.rank}. Right: of full rank. Crosses: Huh et al., size 32, "
-                "at depths 1 and 32. At depth 1 they are no test: the number of "
-                "samples, which the paper does not give, was chosen so that the low-"
-                "rank target agrees, and of the full-rank one any fitted map has the "
-                "rank of a Gaussian matrix.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={
             f"sweep, {target}, depth {depth}, instance {n}": cell.evidence
             for (target, depth, n), cell in cells.items()
         },
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "sweep",
+        f"Gradient flow on {settings.sweep_samples} samples of a linear map of "
+        f"size {settings.dim}, until the loss is {settings.fitted:g} of the "
+        f"first or t = {settings.t1:g}: effective rank against depth, mean and "
+        "one standard deviation. Left: target of rank "
+        f"{settings.rank}. Right: of full rank. Crosses: Huh et al., size 32, "
+        "at depths 1 and 32. At depth 1 they are no test: the number of "
+        "samples, which the paper does not give, was chosen so that the low-"
+        "rank target agrees, and of the full-rank one any fitted map has the "
+        "rank of a Gaussian matrix.",
+        _draw,
     )
 
 

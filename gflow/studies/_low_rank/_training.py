@@ -62,22 +62,25 @@ def training(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=claims_of(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "training",
-                f"Gradient flow of least squares on {settings.train_samples} samples "
-                f"of a rank-{settings.rank} map of size {settings.dim}, "
-                f"{settings.train_seeds} instances. Left: effective rank against time, "
-                "mean and one standard deviation. Right: expected test loss at the end "
-                "in units of that of the zero map, a point an instance, against the "
-                "effective rank there.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={
             f"training, depth {depth}, instance {n}": cell.evidence
             for (depth, n), cell in cells.items()
         },
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn along training."""
+    return Figure(
+        "training",
+        f"Gradient flow of least squares on {settings.train_samples} samples "
+        f"of a rank-{settings.rank} map of size {settings.dim}, "
+        f"{settings.train_seeds} instances. Left: effective rank against time, "
+        "mean and one standard deviation. Right: expected test loss at the end "
+        "in units of that of the zero map, a point an instance, against the "
+        "effective rank there.",
+        _draw,
     )
 
 
@@ -260,7 +263,7 @@ def descent(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
             ),
         ),
         dataset=None if found is None else _gap_dataset(found),
-        figures=() if found is None else (_gap_figure(depth),),
+        figures=() if found is None else (gap_figure(settings),),
         evidence={"flow for gradient descent": f"{run!r}\n{found!r}"},
     )
 
@@ -281,7 +284,9 @@ def _gap_dataset(found: Comparison) -> Any:
     )
 
 
-def _gap_figure(depth: int) -> Figure:
+def gap_figure(settings: Settings) -> Figure:
+    """How far gradient descent is from the flow."""
+    depth = max(settings.train_depths)
     return Figure(
         "descent",
         f"Distance of gradient descent to the flow in parameters, at depth {depth} and "

@@ -49,7 +49,7 @@ def averaging(settings: Settings, seed: int, progress: ReportProgress) -> StudyR
             *_mean_claims(settings, h, mean_risks[-1], expected),
         ),
         dataset=_dataset(risk, np.mean(mean_risks, axis=1), s, expected),
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence={"averaging": repr(run)},
     )
 
@@ -159,7 +159,8 @@ def _dataset(risk: Any, mean_risk: Any, s: float, expected: float) -> Any:
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "averaging",
         f"Excess risk of SGD with the constant step {settings.sgd_eta:g}, started at "

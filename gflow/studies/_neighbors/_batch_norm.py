@@ -58,7 +58,7 @@ def batch_norm(settings: Settings, seed: int, progress: ReportProgress) -> Study
             _descent_claim(gaps),
         ),
         dataset=_dataset(run, off, descents[0]),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence={
             "batch normalization, flow": repr(run),
             "batch normalization, descent": repr(descents[0]),
@@ -204,7 +204,8 @@ def _dataset(run: Trajectory, off: Any, steps: Trajectory) -> Any:
     )
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "batch-norm",
         "Left: normalized margins of each datum along the flow. Right: largest "

@@ -78,7 +78,7 @@ def fine_tuning(settings: Settings, seed: int, progress: ReportProgress) -> Stud
     return StudyResult(
         claims=(*claims, _width_claim(widths, apart)),
         dataset=_dataset(settings, apart, runs),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence=evidence,
     )
 
@@ -171,7 +171,8 @@ def _dataset(settings: Settings, apart: Any, runs: list[Trajectory]) -> Any:
     )
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "fine-tuning",
         "Left: distance to the targets while a pretrained net of the first width is "

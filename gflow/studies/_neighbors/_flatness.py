@@ -64,7 +64,7 @@ def flatness(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=tuple(claims),
         dataset=_dataset(settings, ends, curves),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence=evidence,
     )
 
@@ -196,7 +196,8 @@ def _dataset(settings: Settings, ends: Any, curves: Any) -> Any:
     return xarray.Dataset(variables, coords={"flat_depth": list(settings.flat_depths)})
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "flatness",
         "Trace of the Hessian at a minimum, over the least one of any factorization, "

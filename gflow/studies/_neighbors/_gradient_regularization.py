@@ -62,7 +62,7 @@ def gradient_regularization(
     return StudyResult(
         claims=(*_claims(settings, errors), _same(eta, same)),
         dataset=_dataset(settings, errors),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence=evidence,
     )
 
@@ -147,7 +147,8 @@ def _dataset(settings: Settings, errors: np.ndarray) -> Any:
     )
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "igr",
         "Distance at t = 1 between gradient descent and the flow of each order of its "

@@ -58,7 +58,7 @@ def leaky_relu(settings: Settings, seed: int, progress: ReportProgress) -> Study
             _limit_claim(off),
         ),
         dataset=_dataset(run, ws, values, limit),
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence={"leaky ReLU": repr(run)},
     )
 
@@ -175,7 +175,8 @@ def _dataset(run: Any, ws: Any, values: Any, limit: Any) -> Any:
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "leaky-relu",
         "Left: the four largest singular values of the first layer, over the largest, "

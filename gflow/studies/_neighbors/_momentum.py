@@ -58,7 +58,7 @@ def momentum(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=tuple(claims),
         dataset=_dataset(runs, comparison),
-        figures=(_figure(friction),),
+        figures=(figure(),),
         evidence=evidence | {"heavy ball, steps": repr(comparison)},
     )
 
@@ -237,11 +237,12 @@ def _dataset(runs: dict[str, Trajectory], comparison: Comparison) -> Any:
     return xarray.Dataset(variables, coords={"momentum_h": list(_STEPS)})
 
 
-def _figure(friction: float) -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "momentum",
         "Loss of an over-parameterized net under three flows from one start (heavy "
-        f"ball with friction {friction:.2g}). Left: against time, on which an "
+        "ball with friction 0.7 sqrt(mu)). Left: against time, on which an "
         "exponential is straight; right: against its logarithm, on which a power is "
         "(dotted: t^-3).",
         _draw,

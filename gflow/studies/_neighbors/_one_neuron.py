@@ -51,7 +51,7 @@ def one_neuron(settings: Settings, seed: int, progress: ReportProgress) -> Study
     return StudyResult(
         claims=_claims(settings, found, np.linalg.svd(x, compute_uv=False)[-1]),
         dataset=_dataset(settings, found),
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
@@ -156,7 +156,8 @@ def _dataset(settings: Settings, found: np.ndarray) -> Any:
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "one-neuron",
         f"A ReLU net of {settings.neuron_width} units that has learned one neuron, "

@@ -85,7 +85,7 @@ def sharp_limits(settings: Settings, progress: ReportProgress) -> StudyResult:
     return StudyResult(
         claims=(*claims, _own(ends, chosen)),
         dataset=_dataset(settings, errors, ends, chosen),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence=evidence,
     )
 
@@ -160,7 +160,8 @@ def _dataset(settings: Settings, errors: Any, ends: Any, chosen: Any) -> Any:
     )
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "sharp",
         "Four unknowns, two equations, a segment of l1 minimizers. Left: distance of "

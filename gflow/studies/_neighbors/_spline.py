@@ -57,7 +57,7 @@ def spline(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
     return StudyResult(
         claims=_claims(settings, errors, worst(off)),
         dataset=_dataset(settings, errors, (x, y), at, smooth, curves),
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
@@ -125,7 +125,8 @@ def _dataset(
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "spline",
         f"Left: the function that gradient flow with weight decay "

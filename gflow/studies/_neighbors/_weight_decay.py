@@ -85,7 +85,7 @@ def weight_decay(
     return StudyResult(
         claims=_claims(settings, [_error(run, rate) for run, rate in rates], gaps),
         dataset=_dataset(settings, runs, gaps),
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence={f"weight decay {rate:g}": repr(run) for run, rate in rates},
     )
 
@@ -176,7 +176,8 @@ def _dataset(settings: Settings, runs: list[Trajectory], gaps: list[float]) -> A
     )
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "weight-decay",
         "Left: imbalance of the layers of a linear net, over the initial one, along "

@@ -11,16 +11,18 @@ from functools import partial
 
 from .._parallel import in_parallel
 from .._registry import TOTAL_VARIATION
-from .._study import ReportProgress, Study, StudyResult
-from ._cars import cars
-from ._compare import compare_methods
-from ._cost import cost
-from ._deep import deep
-from ._estimator import estimator
-from ._modified import modified
-from ._physics import physics
-from ._plane import plane
-from ._published import published
+from .._study import Figure, ReportProgress, Study, StudyResult
+from . import (
+    _cars,
+    _compare,
+    _cost,
+    _deep,
+    _estimator,
+    _modified,
+    _physics,
+    _plane,
+    _published,
+)
 from ._settings import FULL, SMOKE, Settings
 
 
@@ -29,17 +31,30 @@ def _run(
 ) -> Iterator[StudyResult]:
     # The longest first, and those that share a program after it.
     parts = [
-        partial(published, settings, seed),
-        partial(deep, settings, seed),
-        partial(physics, settings, seed),
-        partial(modified, settings, seed),
-        partial(plane, settings, seed),
-        partial(compare_methods, settings, seed),
-        partial(cars, settings, seed),
-        partial(cost, settings, seed),
-        partial(estimator, settings, seed),
+        partial(_published.published, settings, seed),
+        partial(_deep.deep, settings, seed),
+        partial(_physics.physics, settings, seed),
+        partial(_modified.modified, settings, seed),
+        partial(_plane.plane, settings, seed),
+        partial(_compare.compare_methods, settings, seed),
+        partial(_cars.cars, settings, seed),
+        partial(_cost.cost, settings, seed),
+        partial(_estimator.estimator, settings, seed),
     ]
     yield from in_parallel(parts, progress)
 
 
-study = Study(TOTAL_VARIATION, smoke=SMOKE, full=FULL, run=_run)
+def _figures(settings: Settings) -> tuple[Figure, ...]:
+    return (
+        *_published.figures(settings),
+        _deep.figure(settings),
+        _physics.figure(),
+        _modified.figure(settings),
+        _plane.figure(settings),
+        _compare.figure(settings),
+        _cars.figure(settings),
+        _cost.figure(),
+    )
+
+
+study = Study(TOTAL_VARIATION, smoke=SMOKE, full=FULL, run=_run, figures=_figures)

@@ -47,7 +47,7 @@ def cars(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
@@ -145,7 +145,8 @@ def _against(settings: Settings, error: Any, rival: str) -> Claim:
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "cars",
         f"{NUM_CARS} cars in {settings.cars_folds} folds, {settings.cars_repeats} "

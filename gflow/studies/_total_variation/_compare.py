@@ -55,7 +55,7 @@ def compare_methods(
     return StudyResult(
         claims=(*_claims(dataset, settings, least), least),
         dataset=dataset,
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
@@ -158,7 +158,8 @@ def _spline_claim(
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "ways",
         f"The {settings.compare_target}, {settings.num_data} data and as many "

@@ -56,7 +56,7 @@ def cost(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=tuple(claims_of(dataset, values)),
         dataset=dataset,
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence=_seconds(dataset),
     )
 
@@ -140,7 +140,8 @@ def _operations(analysis: Any) -> float:
     return float(counts["flops"]) + float(counts.get("transcendentals", 0.0))
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "cost",
         "A tanh net with three hidden layers at 64 points. Left: operations that XLA "

@@ -77,7 +77,7 @@ def deep(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=tuple(claims_of(settings, dataset)),
         dataset=dataset,
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
@@ -229,7 +229,8 @@ def _gap_claim(settings: Settings, data: Any, name: str, net: str) -> Claim:
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     widths = " and ".join(map(str, settings.deep_widths))
     return Figure(
         "deep",

@@ -79,7 +79,7 @@ def modified(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=_claims(found, seed),
         dataset=dataset,
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=found.evidence,
     )
 
@@ -166,7 +166,8 @@ def _claims(found: _Found, seed: int) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "modified",
         f"Mean predictions of {settings.modified_seeds} runs of SGD with step "

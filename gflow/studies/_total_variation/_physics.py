@@ -137,7 +137,7 @@ def physics(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
     return StudyResult(
         claims=_claims(settings, dataset, equations),
         dataset=dataset,
-        figures=(_figure(),),
+        figures=(figure(),),
         evidence=evidence,
     )
 
@@ -212,7 +212,8 @@ def _claims(
     return tuple(claims)
 
 
-def _figure() -> Figure:
+def figure() -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "physics",
         "Nets whose loss is the residual of an equation, ½ ∫ N[f]², and the "

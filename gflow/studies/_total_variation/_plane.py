@@ -48,7 +48,7 @@ def plane(settings: Settings, seed: int, progress: ReportProgress) -> StudyResul
     return StudyResult(
         claims=(_claim(settings, errors[1:] / errors[0]),),
         dataset=dataset,
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
@@ -90,7 +90,8 @@ def _fit(settings: Settings, way: str, seed: int) -> tuple[Any, np.ndarray]:
     return run, np.asarray(net(run.w1, _POINTS))
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "plane",
         f"A saddle from {settings.plane_data} noisy data on the square: the "

@@ -84,7 +84,7 @@ def published(settings: Settings, seed: int, progress: ReportProgress) -> StudyR
     return StudyResult(
         claims=(_time_claim(settings), *claims_of(settings, dataset, seed)),
         dataset=dataset,
-        figures=_figures(settings),
+        figures=figures(settings),
         evidence=evidence,
     )
 
@@ -209,7 +209,8 @@ def _dataset(settings: Settings, cases: list[Setting], cells: Any) -> Any:
     )
 
 
-def _figures(settings: Settings) -> tuple[Figure, ...]:
+def figures(settings: Settings) -> tuple[Figure, ...]:
+    """What is drawn of this part."""
     return (
         Figure(
             "scores",

@@ -10,13 +10,8 @@ from functools import partial
 
 from .._parallel import in_parallel
 from .._registry import TWO_RATES
-from .._study import ReportProgress, Study, StudyResult
-from ._descent import descent
-from ._digits import digits
-from ._explicit import explicit
-from ._initializations import initializations
-from ._maps import maps
-from ._reference import reference
+from .._study import Figure, ReportProgress, Study, StudyResult
+from . import _descent, _digits, _explicit, _initializations, _maps, _reference
 from ._settings import FULL, SMOKE, Settings
 
 
@@ -25,14 +20,25 @@ def _run(
 ) -> Iterator[StudyResult]:
     parts = [
         # These two are of the seed of the reference numbers, 0.
-        partial(reference, settings),
-        *([partial(explicit, settings)] if settings.explicit_steps else []),
-        *(maps(settings, seed, n) for n in settings.samples),
-        partial(initializations, settings, seed),
-        partial(digits, settings, seed),
-        partial(descent, settings, seed),
+        partial(_reference.reference, settings),
+        *([partial(_explicit.explicit, settings)] if settings.explicit_steps else []),
+        *(_maps.maps(settings, seed, n) for n in settings.samples),
+        partial(_initializations.initializations, settings, seed),
+        partial(_digits.digits, settings, seed),
+        partial(_descent.descent, settings, seed),
     ]
     yield from in_parallel(parts, progress)
 
 
-study = Study(TWO_RATES, smoke=SMOKE, full=FULL, run=_run)
+def _figures(settings: Settings) -> tuple[Figure, ...]:
+    return (
+        _reference.figure(settings),
+        _explicit.figure(settings),
+        *(f for n in settings.samples for f in _maps.figures(settings, n)),
+        _initializations.figure(settings),
+        _digits.figure(settings),
+        _descent.figure(settings),
+    )
+
+
+study = Study(TWO_RATES, smoke=SMOKE, full=FULL, run=_run, figures=_figures)

@@ -38,19 +38,22 @@ def descent(settings: Settings, seed: int, progress: ReportProgress) -> StudyRes
     return StudyResult(
         claims=_claims(settings, comparison, drifts),
         dataset=_dataset(comparison, drifts),
-        figures=(
-            Figure(
-                "descent",
-                f"Gradient descent with rates 1 and {settings.descent_ratio:g} on "
-                f"n = {_N} Gaussian data, width {_WIDTH}, seed {seed}, to "
-                f"t = {_T1:g}. Left: distance of its parameters to those of the flow, "
-                "which slides along kinks that the steps can only zigzag across. "
-                "Right: drift of the invariants, which the flow keeps. Dotted lines "
-                "have slope 1.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={"flow for gradient descent": repr(run), "gap": repr(comparison)},
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "descent",
+        f"Gradient descent with rates 1 and {settings.descent_ratio:g} on "
+        f"n = {_N} Gaussian data, width {_WIDTH}, to "
+        f"t = {_T1:g}. Left: distance of its parameters to those of the flow, "
+        "which slides along kinks that the steps can only zigzag across. "
+        "Right: drift of the invariants, which the flow keeps. Dotted lines "
+        "have slope 1.",
+        _draw,
     )
 
 

@@ -35,19 +35,22 @@ def digits(
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
-        figures=(
-            Figure(
-                "digits",
-                f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
-                "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
-                "digit or an odd one). Top left: share of labelings learned to zero "
-                "loss, against parameters per example. Top right: time that takes. "
-                "Below: change of the kernel (dots) and activations flipped (crosses), "
-                "medians over those that converge.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence=evidence,
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "digits",
+        f"{settings.digits_samples} digits of 8 x 8 pixels, both layers at "
+        "rate 1, LeCun initialization. Labels ±1: at random, or true (an even "
+        "digit or an odd one). Top left: share of labelings learned to zero "
+        "loss, against parameters per example. Top right: time that takes. "
+        "Below: change of the kernel (dots) and activations flipped (crosses), "
+        "medians over those that converge.",
+        _draw,
     )
 
 

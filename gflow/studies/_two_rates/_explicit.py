@@ -49,22 +49,26 @@ def explicit(settings: Settings, progress: ReportProgress) -> StudyResult:
     return StudyResult(
         claims=(_stall(plain, run), *_zigzag(changes, eta)),
         dataset=_dataset(plain, run, changes),
-        figures=(
-            Figure(
-                "explicit",
-                f"n = {_N}, d = {_D}, width {_WIDTH}, seed 0, both rates 1. Left: time "
-                f"at each accepted step of Tsit5 at rtol {_RTOL:g} that knows of no "
-                "kink, and the steps of Filippov's method to the same time (cross); "
-                f"dotted, t = {_NOT_PASSED:g}. Right: how often each pair of a neuron "
-                f"and a datum changes sign under gradient descent with eta = {eta:g} "
-                f"to t = {_T1:g}, most often first; dotted, {_OFTEN} times.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={
             "plain Tsit5 through kinks": repr(plain),
             "Filippov there": repr(run),
         },
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "explicit",
+        f"n = {_N}, d = {_D}, width {_WIDTH}, seed 0, both rates 1. Left: time "
+        f"at each accepted step of Tsit5 at rtol {_RTOL:g} that knows of no "
+        "kink, and the steps of Filippov's method to the same time (cross); "
+        f"dotted, t = {_NOT_PASSED:g}. Right: how often each pair of a neuron "
+        f"and a datum changes sign under gradient descent with eta = "
+        f"{settings.explicit_eta:g} "
+        f"to t = {_T1:g}, most often first; dotted, {_OFTEN} times.",
+        _draw,
     )
 
 

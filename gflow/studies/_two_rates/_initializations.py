@@ -56,12 +56,13 @@ def initializations(
     return StudyResult(
         claims=_claims(settings, dataset),
         dataset=dataset,
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence=evidence,
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "initializations",
         "Three initializations (LeCun's; zero output after Nguyen 2021; Oymak after "

@@ -76,7 +76,7 @@ def _joined(
     return StudyResult(
         claims=map_claims(settings, num_samples, dataset, found),
         dataset=dataset.assign(found.variables(prefix)),
-        figures=_figures(settings, num_samples, prefix),
+        figures=figures(settings, num_samples),
         evidence={f"map, {name}": cell.evidence for name, cell in cells.items()},
     )
 
@@ -96,11 +96,9 @@ def _dataset(settings: Settings, seed: int, prefix: str, cells: list[Cell]) -> A
     )
 
 
-def _figures(settings: Settings, num_samples: int, prefix: str) -> tuple[Figure, ...]:
-    def draw(dataset: Any) -> Any:
-        return draw_map(dataset, prefix)
-
-    figures = [
+def figures(settings: Settings, num_samples: int) -> tuple[Figure, ...]:
+    """The map of one number of samples; with the largest, the boundary on all."""
+    found = [
         Figure(
             f"map-{num_samples}",
             f"n = {num_samples} examples in d = {settings.dim} dimensions, "
@@ -115,11 +113,11 @@ def _figures(settings: Settings, num_samples: int, prefix: str) -> tuple[Figure,
             "at all saved times, that this alone proves convergence (|K(t) - K(0)| < "
             "least eigenvalue of K(0)). Below: change of the kernel in percent, and of "
             "the activations, medians over seeds.",
-            draw,
+            partial(draw_map, prefix=f"map_{num_samples}"),
         )
     ]
     if num_samples == max(settings.samples):
-        figures.append(
+        found.append(
             Figure(
                 "boundary",
                 "Both layers trained, ratio 1 (or the first ratio asked for). Left: "
@@ -130,4 +128,4 @@ def _figures(settings: Settings, num_samples: int, prefix: str) -> tuple[Figure,
                 draw_boundary,
             )
         )
-    return tuple(figures)
+    return tuple(found)

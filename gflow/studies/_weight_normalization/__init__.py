@@ -11,15 +11,9 @@ from functools import partial
 
 from .._parallel import in_parallel
 from .._registry import WEIGHT_NORMALIZATION
-from .._study import ReportProgress, Study, StudyResult
-from ._convergence import convergence, descent
-from ._diabetes import diabetes
-from ._laws import effective_init, invariants
-from ._limits import p1_limits
-from ._maps import maps
-from ._separable import separable
+from .._study import Figure, ReportProgress, Study, StudyResult
+from . import _convergence, _diabetes, _laws, _limits, _maps, _separable, _variants
 from ._settings import FULL, SMOKE, Settings
-from ._variants import deep_limits, explicit_steps, signed_limits
 
 
 def _run(
@@ -27,19 +21,31 @@ def _run(
 ) -> Iterator[StudyResult]:
     # The longest two first, so that none of them is left alone at the end.
     parts = [
-        partial(maps, settings, seed),
-        partial(p1_limits, settings),
-        partial(diabetes, settings, seed),
-        partial(signed_limits, settings),
-        partial(deep_limits, settings),
-        partial(effective_init, settings),
-        partial(invariants, settings),
-        partial(convergence, settings),
-        partial(descent, settings),
-        partial(separable, settings, seed),
-        partial(explicit_steps, settings),
+        partial(_maps.maps, settings, seed),
+        partial(_limits.p1_limits, settings),
+        partial(_diabetes.diabetes, settings, seed),
+        partial(_variants.signed_limits, settings),
+        partial(_variants.deep_limits, settings),
+        partial(_laws.effective_init, settings),
+        partial(_laws.invariants, settings),
+        partial(_convergence.convergence, settings),
+        partial(_convergence.descent, settings),
+        partial(_separable.separable, settings, seed),
+        partial(_variants.explicit_steps, settings),
     ]
     yield from in_parallel(parts, progress)
 
 
-study = Study(WEIGHT_NORMALIZATION, smoke=SMOKE, full=FULL, run=_run)
+def _figures(settings: Settings) -> tuple[Figure, ...]:
+    return (
+        *_maps.figures(settings),
+        _limits.figure(),
+        _diabetes.figure(settings),
+        _laws.figure(settings),
+        _convergence.figure(),
+        _convergence.gap_figure(settings),
+        _separable.figure(settings),
+    )
+
+
+study = Study(WEIGHT_NORMALIZATION, smoke=SMOKE, full=FULL, run=_run, figures=_figures)

@@ -43,20 +43,22 @@ def convergence(settings: Settings, progress: ReportProgress) -> StudyResult:
     return StudyResult(
         claims=_rate_claims(found, speed, slowest),
         dataset=_tail_dataset(run, found),
-        figures=(
-            Figure(
-                "rate",
-                "Plain flow on P1 from alpha = 0.2. Left: loss against time, whose "
-                "straight end is exponential decay. Right: gradient norm against loss; "
-                f"the dashed line has the fitted exponent {found.theta:.3f} "
-                f"(R^2 = {found.r_squared:.6f}).",
-                _draw_rate,
-            ),
-        ),
+        figures=(figure(),),
         evidence={
             "rate": repr(run),
             "Łojasiewicz": f"{found!r}\n{speed!r}",
         },
+    )
+
+
+def figure() -> Figure:
+    """What is drawn of the tail."""
+    return Figure(
+        "rate",
+        "Plain flow on P1 from alpha = 0.2. Left: loss against time, whose "
+        "straight end is exponential decay. Right: gradient norm against loss; "
+        "the dashed line has the fitted exponent.",
+        _draw_rate,
     )
 
 
@@ -152,16 +154,19 @@ def descent(settings: Settings, progress: ReportProgress) -> StudyResult:
     return StudyResult(
         claims=claims,
         dataset=_gap_dataset(found),
-        figures=(
-            Figure(
-                "descent",
-                f"Distance between gradient descent and flow in parameters at t = "
-                f"{_T1:g}, against the step size; alpha = {settings.alpha:g}. The "
-                "dotted lines have slope 1.",
-                _draw_gap,
-            ),
-        ),
+        figures=(gap_figure(settings),),
         evidence=evidence | {f"gap, {n}": repr(c) for n, c in found.items()},
+    )
+
+
+def gap_figure(settings: Settings) -> Figure:
+    """How far gradient descent is from the flow."""
+    return Figure(
+        "descent",
+        f"Distance between gradient descent and flow in parameters at t = "
+        f"{_T1:g}, against the step size; alpha = {settings.alpha:g}. The "
+        "dotted lines have slope 1.",
+        _draw_gap,
     )
 
 

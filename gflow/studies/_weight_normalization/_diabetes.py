@@ -46,23 +46,26 @@ def diabetes(settings: Settings, seed: int, progress: ReportProgress) -> StudyRe
     return StudyResult(
         claims=_claims(settings, labels, cells),
         dataset=_dataset(settings, labels, cells, data, sparse),
-        figures=(
-            Figure(
-                "diabetes",
-                f"Interpolating {settings.diabetes_samples} patients with 64 features "
-                f"(least l1 norm Q = {least:.4g}). Top left: how far the limit's l1 "
-                "norm is above the least one, with its theoretical bound (dashed). Top "
-                "right: distance of the limit to the l1 minimizer. Below: mean square "
-                "error on the other patients, in units of the training variance; the "
-                "l1 minimizer and the mean as a prediction for comparison. To be "
-                "sparser is not to predict better: every interpolation fits the noise.",
-                _draw,
-            ),
-        ),
+        figures=(figure(settings),),
         evidence={
             f"diabetes, alpha = {alpha:g}, {label}": cell.evidence
             for (alpha, label), cell in cells.items()
         },
+    )
+
+
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
+    return Figure(
+        "diabetes",
+        f"Interpolating {settings.diabetes_samples} patients with 64 features "
+        "(Q is their least l1 norm). Top left: how far the limit's l1 "
+        "norm is above the least one, with its theoretical bound (dashed). Top "
+        "right: distance of the limit to the l1 minimizer. Below: mean square "
+        "error on the other patients, in units of the training variance; the "
+        "l1 minimizer and the mean as a prediction for comparison. To be "
+        "sparser is not to predict better: every interpolation fits the noise.",
+        _draw,
     )
 
 

@@ -37,7 +37,7 @@ def maps(settings: Settings, seed: int, progress: ReportProgress) -> StudyResult
     return StudyResult(
         claims=map_claims(settings, dataset),
         dataset=dataset,
-        figures=_figures(settings),
+        figures=figures(settings),
         evidence=_evidence(cells),
     )
 
@@ -120,7 +120,8 @@ def _evidence(cells: dict[Place, Cell]) -> dict[str, str]:
     return evidence
 
 
-def _figures(settings: Settings) -> tuple[Figure, ...]:
+def figures(settings: Settings) -> tuple[Figure, ...]:
+    """What is drawn of this part."""
     sparsity = settings.sparsities[len(settings.sparsities) // 2]
     alpha = nearest(settings.map_alphas, settings.alpha)
     data = (

@@ -48,7 +48,7 @@ def separable(settings: Settings, seed: int, progress: ReportProgress) -> StudyR
     return StudyResult(
         claims=(*_rate_claims(rates), _theta(runs), closed_form),
         dataset=_dataset(runs, rates),
-        figures=(_figure(settings),),
+        figures=(figure(settings),),
         evidence={
             f"separable, depth {depth}, {kind}": f"{run!r}\n{rates[depth, kind]!r}"
             for (depth, kind), run in runs.items()
@@ -195,7 +195,8 @@ def _dataset(
     )
 
 
-def _figure(settings: Settings) -> Figure:
+def figure(settings: Settings) -> Figure:
+    """What is drawn of this part."""
     return Figure(
         "separable",
         f"Exponential loss of {settings.separable_samples} separable examples in "
