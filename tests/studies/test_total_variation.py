@@ -1,5 +1,6 @@
 """The pieces of the total-variation study that need no long run."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -11,10 +12,13 @@ from jax.flatten_util import ravel_pytree
 
 from gflow.models import (
     Curve,
+    Interval,
+    PenalizedRegression,
     ShallowNet,
     SmoothMLP,
     curve_okuno,
     directional_derivatives,
+    total_variation,
 )
 from gflow.studies import with_settings
 from gflow.studies._total_variation._cars import _folds
@@ -23,6 +27,8 @@ from gflow.studies._total_variation._cost import _program, cost
 from gflow.studies._total_variation._cost_claims import _bend, _growth, slope_of
 from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
+from gflow.studies._total_variation._modified import _covariance, _Found
+from gflow.studies._total_variation._modified_laws import Law
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
 from gflow.studies._total_variation._published_claims import (
@@ -299,3 +305,41 @@ def test_paired_ratios_are_told_with_an_interval():
     lost, nothing = geometric(np.array([1.0, np.nan]))
     assert np.isnan(lost)
     assert nothing is None
+
+
+def test_the_covariance_of_the_noise_is_that_of_all_batches():
+    """Pairs of four data, each as likely; points by the moments of their integrand."""
+    net = ShallowNet(1, 2)
+    x, y = np.array([[-0.4], [-0.1], [0.2], [0.3]]), np.array([1.0, -1.0, 0.5, 2.0])
+    tv = total_variation(net, Interval(-0.5, 0.5), 0.7, num_points=20)
+    fit = PenalizedRegression(net, x, y, integral=tv)
+    w = net.init(key=jax.random.key(0))
+    flat, unravel = ravel_pytree(w)
+
+    def loss(flat: Any, of: Any) -> Any:
+        return jnp.mean((net(unravel(flat), x[of]) - y[of]) ** 2)
+
+    grad = jax.grad(loss)
+    pairs = [grad(flat, jnp.array(p)) for p in itertools.combinations(range(4), 2)]
+    expected = np.cov(np.stack(pairs), rowvar=False, bias=True)
+    batch, points = Law(fit, 2, 3).roots(w)
+    np.testing.assert_allclose(batch.T @ batch, expected, atol=1e-12)
+
+    # The integral by a point drawn is |I| = 1 times half the integrand, 0.7 (f')².
+    z = np.random.default_rng(0).uniform(-0.5, 0.5, (20_000, 1))
+
+    def one(flat: Any, z: Any) -> Any:
+        slope = jax.grad(lambda z: net(unravel(flat), z[None])[0])(z)
+        return 0.35 * slope[0] ** 2
+
+    draws = np.asarray(jax.vmap(jax.grad(one), (None, 0))(flat, z))
+    drawn = np.cov(draws, rowvar=False) / 3
+    np.testing.assert_allclose(points.T @ points, drawn, atol=0.03 * np.max(drawn))
+
+
+@pytest.mark.parametrize(("factor", "holds"), [(1.0, True), (1.4, False)])
+def test_a_wrong_covariance_of_sgd_fails(factor: float, holds: bool):
+    """Runs that spread as expected pass; an expectation of another size does not."""
+    runs = 0.1 * np.random.default_rng(0).standard_normal((1000, 5))
+    found = _Found(runs, runs, {}, np.full(5, 0.01 * factor), {})
+    assert _covariance(found, 0).holds == holds

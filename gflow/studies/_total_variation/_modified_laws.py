@@ -9,6 +9,7 @@ With independent draws in each step, to first order in η and t fixed,
     C' = -H C - C H + Σ                       how far the noise has spread      (1)
     m' = -H m - ½ H g - ½ ∇ tr(H C)           discretization, and noise bent    (2)
     E f(w_k) = f(w) + η (∇f·m + ½ tr(∇²f C))                                    (3)
+    Var f(w_k) = η ∇f·C ∇f                                                      (4)
 
 ½ H g is ∇ of ¼ ‖g‖²: without noise, (2) is to first order the flow of J + (η/4) ‖g‖².
 Where the batches of an epoch are drawn without replacement, the mean follows
@@ -68,8 +69,11 @@ class Law(eqx.Module):
 
 
 @eqx.filter_jit
-def expand(law: Law, w0: Any, t1: Any, eta: Any) -> tuple[list[Any], Any]:
-    """Predictions by the flow and by each law, in the order of the names, and stats."""
+def expand(law: Law, w0: Any, t1: Any, eta: Any) -> tuple[list[Any], Any, Any]:
+    """Predictions by the flow and each law, in the order of the names; the rest.
+
+    Which is the variance of SGD's predictions by (4), and the solver's stats.
+    """
     flat, unravel = ravel_pytree(w0)
     num = flat.size
     solution = diffrax.diffeqsolve(
@@ -92,7 +96,10 @@ def expand(law: Law, w0: Any, t1: Any, eta: Any) -> tuple[list[Any], Any]:
 
     slopes = [jax.jvp(f, (w,), (m,))[1] for m in shifts]
     slopes[2] += 0.5 * jnp.einsum("nij,ij->n", jax.hessian(f)(w), C)
-    return [f(w), *(f(w) + eta * slope for slope in slopes)], solution.stats
+    rows = jax.jacrev(f)(w)
+    variance = eta * jnp.einsum("ni,ij,nj->n", rows, C, rows)
+    values = [f(w), *(f(w) + eta * slope for slope in slopes)]
+    return values, variance, solution.stats
 
 
 def _field(law: Law, unravel: Callable[[Any], Any]) -> Callable[[Any, Any, Any], Any]:
