@@ -1,5 +1,8 @@
 """The pieces of the low-rank study that need no long run."""
 
+from typing import Any
+from unittest.mock import Mock
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,12 +11,15 @@ import xarray
 from gflow import GradientFlow, Objective, simulate
 from gflow.studies import with_settings
 from gflow.studies._low_rank import _methods, _training
+from gflow.studies._low_rank._classification import _accuracy_claims
+from gflow.studies._low_rank._classification_runs import Trained
 from gflow.studies._low_rank._embeddings import embeddings
 from gflow.studies._low_rank._expansion_flow import end_of
 from gflow.studies._low_rank._expansion_flow_claims import difference_claims, law_claims
 from gflow.studies._low_rank._initialization import products
 from gflow.studies._low_rank._modes import modes, time_to
 from gflow.studies._low_rank._runs import instance
+from gflow.studies._low_rank._scale import claims_of as scale_claims
 from gflow.studies._low_rank._settings import SMOKE
 from gflow.studies._low_rank._sweep_claims import claims as sweep_claims
 
@@ -46,12 +52,17 @@ def sweep_data() -> xarray.Dataset:
     loss = np.full((2, 2, 3), 1e-4)
     loss[0, 1, 2] = 0.4
     data["sweep_rank"][0, 1] = [0.5, 0.5, 9.0]
+    along = np.full((2, 2, 3, 3), 1.0)
+    along[0, 1, :2] = [1.0, 1.5, 2.5]
+    along[0, 1, 2] = [1.0, 2.5, np.nan]
     return xarray.Dataset(
-        {
-            name: (axes, values)
-            for name, values in (data | {"sweep_loss": loss}).items()
+        {name: (axes, values) for name, values in (data | {"sweep_loss": loss}).items()}
+        | {"sweep_along": ((*axes, "sweep_share"), along)},
+        coords={
+            "sweep_target": ["low rank", "full rank"],
+            "sweep_depth": [1, 32],
+            "sweep_share": [1.0, 0.3, 0.1],
         },
-        coords={"sweep_target": ["low rank", "full rank"], "sweep_depth": [1, 32]},
     )
 
 
@@ -60,9 +71,14 @@ def test_runs_that_did_not_fit_are_counted(sweep_data: xarray.Dataset):
     settings = with_settings(SMOKE, _SWEEP)
     found = {claim.name: claim for claim in sweep_claims(settings, sweep_data)}
     assert found["sweep-fitted"].measured == pytest.approx(11 / 12)
-    assert "1 of 12 did not: low rank at depth 32" in found["sweep-fitted"].note
-    assert "(2 fitted)" in found["sweep-low-rank-depth-32"].statement
-    assert "2 of 3 fitted" in found["sweep-low-rank-depth-32"].note
+    assert "1 of 12 did not: 1 of low rank at depth 32" in found["sweep-fitted"].note
+    low, full = (found[f"sweep-{name}-rank-depth-32"] for name in ("low", "full"))
+    assert "(2 fitted)" in low.statement
+    assert "2 of 3 fitted" in low.note
+    # The rank passes 2.01 at 0.1, 0.1 and 0.3 of the loss, and 2.17 nowhere.
+    assert "In 3 of 3 runs it passes 2.01" in low.note
+    assert "where 0.1 to 0.3 of the first loss" in low.note
+    assert "In no run does it come to 2.17" in full.note
     assert found["sweep-rank-falls"].measured == -0.5
     assert "2 of 3 instances" in found["sweep-rank-falls"].statement
 
@@ -174,7 +190,7 @@ def test_reference_numbers_are_held_against_their_own_settings_only(
                 "method_depth": settings.method_depths,
                 "method_instance": range(2),
             },
-            ("method_rank", "method_fitted"),
+            ("method_rank", "method_start", "method_fitted"),
         ),
     ):
         labels = {name: list(values) for name, values in sizes.items()}
@@ -182,3 +198,37 @@ def test_reference_numbers_are_held_against_their_own_settings_only(
         data = {name: (list(labels), ones) for name in variables}
         found = claims_of(settings, xarray.Dataset(data, coords=labels))
         assert any("-depth-" in claim.name for claim in found) == some
+
+
+@pytest.mark.parametrize(
+    ("ends", "within"), [((2.0, 2.4), 4), ((2.1, 2.4), 3), ((np.nan, 2.4), np.nan)]
+)
+def test_published_ranks_between_those_of_two_scales_are_counted(
+    ends: tuple[float, float], within: float
+):
+    """Of 2.38, 2.11, 2.09 and 2.15; of runs that failed nothing is known."""
+    rank = np.full((2, 2, 2), 2.9)
+    rank[:, 1] = np.array(ends)[:, None]
+    data = xarray.Dataset(
+        {"scale_rank": (("scale_gain", "scale_depth", "scale_instance"), rank)},
+        coords={"scale_gain": [0.8, 1.2], "scale_depth": [1, 8]},
+    )
+    more, published = scale_claims(SMOKE, data)
+    assert published.measured == pytest.approx(within, nan_ok=True)
+    assert more.measured == pytest.approx(ends[1] - ends[0], nan_ok=True)
+
+
+def test_nets_that_broke_down_are_told_of():
+    """The claim fails, and its note says how many did and what the others gain."""
+
+    def nets(*accuracies: float) -> list[Any]:
+        return [Mock(spec=Trained, accuracy=accuracy) for accuracy in accuracies]
+
+    plain, deep = nets(0.90, 0.91, 0.92, 0.93), nets(0.91, np.nan, 0.92, 0.95)
+    trials: Any = {(d, eta): [0.9] for d in (1, 2) for eta in (0.1, 0.3)}
+    (claim,) = _accuracy_claims(
+        "digits", (trials, {1: 0.3, 2: 0.1}, {1: plain, 2: deep})
+    )
+    assert not claim.holds
+    assert "1 of 4 over-parameterized nets broke down, and 0 plain" in claim.note
+    assert "The other pairs gain +1.00 points" in claim.note

@@ -19,6 +19,7 @@ from . import (
     _initialization,
     _methods,
     _modes,
+    _scale,
     _sweep,
     _training,
 )
@@ -35,6 +36,7 @@ def _run(
         partial(_modes.modes, settings, seed),
         partial(_initialization.products, settings, seed),
         partial(_methods.methods, settings, seed),
+        partial(_scale.scale, settings, seed),
         partial(_training.training, settings, seed),
         partial(_embeddings.embeddings, settings, seed),
         partial(_training.descent, settings, seed),
@@ -50,6 +52,7 @@ def _figures(settings: Settings) -> tuple[Figure, ...]:
         _modes.figure(settings),
         _initialization.figure(settings),
         _methods.figure(settings),
+        _scale.figure(settings),
         _training.figure(settings),
         _embeddings.figure(settings),
         _training.gap_figure(settings),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._claim import Claim
-from .._statistics import Paired, paired, worst
+from .._statistics import Paired, mean_of, paired, worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._classification_figures import draw_gain, draw_rank, draw_step_sizes
 from ._classification_runs import Task, Trained, load_images, train, validate
@@ -130,7 +130,7 @@ def _shown(cell: _Cell, eta: float) -> str:
 def _gain_note(cell: _Cell, depth: int, gain: Paired) -> str:
     """Why there is no gain, from the trials of the step size."""
     if not np.isfinite(gain.mean):
-        return "Some nets broke down."
+        return _breakdown_note(cell, depth)
     trials, chosen, _ = cell
     least = min(eta for d, eta in trials if d == 1)
     early = 100 * (np.mean(trials[depth, least]) - np.mean(trials[1, least]))
@@ -143,6 +143,22 @@ def _gain_note(cell: _Cell, depth: int, gain: Paired) -> str:
         else f"Nor does it gain at the smallest step size ({early:+.1f} points)."
     )
     return f"With a step size of its own for each, it is {found}. {same}"
+
+
+def _breakdown_note(cell: _Cell, depth: int) -> str:
+    """Which nets broke down, and what the others gain."""
+    _, _, pairs = cell
+    broken = {
+        d: sum(not np.isfinite(net.accuracy) for net in pairs[d]) for d in (depth, 1)
+    }
+    others = mean_of(100 * _difference(cell, "accuracy", depth))
+    low, high = others.interval
+    return (
+        f"With the step size that validation chose {broken[depth]} of "
+        f"{len(pairs[depth])} over-parameterized nets broke down, and {broken[1]} "
+        f"plain ones. The other pairs gain {others.mean:+.2f} points ({low:.2f} to "
+        f"{high:.2f})."
+    )
 
 
 def _rank_claims(cells: dict[tuple[str, str, str], _Cell]) -> list[Claim]:

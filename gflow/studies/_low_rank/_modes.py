@@ -1,4 +1,4 @@
-"""Part 6: how singular values move, one after the other."""
+"""Part 7: how singular values move, one after the other."""
 
 import dataclasses
 from typing import Any

@@ -82,6 +82,11 @@ class Settings(Config):
         at_least=1,
     )
     method_seeds: int = option(2, help="instances, comparing methods", at_least=2)
+    scales: tuple[float, ...] = option(
+        (0.8, 1.2),
+        help="scales of the initial factors, on the data of the methods",
+        above=0,
+    )
     num_steps: int = option(3000, help="steps of the discrete methods", at_least=1)
     num_evaluations: int = option(
         1000, help="losses that a search without gradients may look at", at_least=10
@@ -234,6 +239,7 @@ FULL = Settings(
     methods=_METHODS,
     method_depths=(1, 2, 4, 8),
     method_seeds=5,
+    scales=(0.8, 1.0, 1.2),
     num_steps=30_000,
     num_evaluations=5_000,
     mode_depths=(2, 3, 4),

@@ -10,11 +10,19 @@ from ._runs import drift, flow, instance, until_fitted
 from ._settings import Settings
 from ._sweep_claims import PUBLISHED, claims
 
+# Shares of the first loss at which the rank along a run is told.
+_SHARES = np.geomspace(1, 1e-4, 41)
+
 
 @dataclasses.dataclass(frozen=True)
 class _Cell:
-    """One instance of one target at one depth."""
+    """One instance of one target at one depth.
 
+    `along` is the rank where each of `_SHARES` of the first loss is left, NaN where the
+    run did not come to it.
+    """
+
+    along: np.ndarray
     start: float
     rank: float
     target: float
@@ -57,7 +65,8 @@ def figure(settings: Settings) -> Figure:
         f"size {settings.dim}, until the loss is {settings.fitted:g} of the "
         f"first or t = {settings.t1:g}: effective rank against depth, mean and "
         "one standard deviation. Left: target of rank "
-        f"{settings.rank}. Right: of full rank. Crosses: Huh et al., size 32, "
+        f"{settings.rank}. Right: of full rank. Below: the rank along the runs, "
+        "against the loss that is left. Crosses: Huh et al., size 32, "
         "at depths 1 and 32. At depth 1 they are no test: the number of "
         "samples, which the paper does not give, was chosen so that the low-"
         "rank target agrees, and of the full-rank one any fitted map has the "
@@ -73,12 +82,16 @@ def _cell(settings: Settings, depth: int, rank: int, seed: int) -> _Cell:
     # Where a run stopped short, the map it stopped at counts, as in the paper's figure;
     # the share of those that fitted is a claim of its own.
     ok = bool(np.isfinite(loss[-1]))
+    share = loss / loss[0]
+    # Losses fall: interpolated in their logarithm.
+    along = np.interp(-np.log(_SHARES), -np.log(share), run.observed["rank"])
     return _Cell(
+        along=np.where(0.99 * share[-1] <= _SHARES, along, np.nan),
         start=float(run.observed["rank"][0]),
         rank=given.rank(run.w1) if ok else float("nan"),
         target=given.target_rank,
         error=given.test_error(run.w1) if ok else float("nan"),
-        loss=float(loss[-1] / loss[0]),
+        loss=float(share[-1]),
         time=float(run.ts[-1]),
         drift=drift(run),
         evidence=repr(run),
@@ -105,13 +118,16 @@ def _dataset(
         values = np.array([getattr(cells[key], name) for key in keys])
         return (axes, values.reshape(shape))
 
+    along = np.array([cells[key].along for key in keys])
     names = ("start", "rank", "target", "error", "loss", "time", "drift")
     return xarray.Dataset(
         {f"sweep_{name}": grid(name) for name in names if name != "target"}
-        | {"sweep_target_rank": grid("target")},
+        | {"sweep_target_rank": grid("target")}
+        | {"sweep_along": ((*axes, "sweep_share"), along.reshape((*shape, -1)))},
         coords={
             "sweep_target": list(targets),
             "sweep_depth": list(settings.sweep_depths),
+            "sweep_share": _SHARES,
         },
     )
 
@@ -119,9 +135,12 @@ def _dataset(
 def _draw(dataset: Any) -> Any:
     from ...plots import COLORS, panels
 
-    figure, axes = panels(2, sharey=True)
+    figure, axes = panels(4, sharey=True)
     depth = dataset["sweep_depth"].values
-    for ax, target in zip(axes, dataset["sweep_target"].values, strict=True):
+    targets = dataset["sweep_target"].values
+    for ax, target in zip(axes[2:], targets, strict=True):
+        _draw_along(ax, dataset.sel(sweep_target=target), target)
+    for ax, target in zip(axes[:2], targets, strict=True):
         at = dataset.sel(sweep_target=target)
         for name, label, style, color in (
             ("sweep_start", "at the start", "o--", COLORS[4]),
@@ -141,6 +160,20 @@ def _draw(dataset: Any) -> Any:
             *zip(*known, strict=True), "x", ms=9, color=COLORS[1], label="Huh et al."
         )
         ax.set(xlabel="depth L", title=f"Which rank fits a {target} target?")
-    axes[0].set_ylabel("effective rank ρ")
-    axes[0].legend()
+    for ax in axes[::2]:
+        ax.set_ylabel("effective rank ρ")
+        ax.legend()
     return figure
+
+
+def _draw_along(ax: Any, at: Any, target: str) -> None:
+    """Mean rank along the runs of each depth, as far as all of them came."""
+    from ...plots import COLORS
+
+    for depth, color in zip(at["sweep_depth"].values, COLORS, strict=False):
+        along = at["sweep_along"].sel(sweep_depth=depth)
+        mean = along.mean("sweep_instance", skipna=False)
+        ax.plot(at["sweep_share"], mean, color=color, label=f"depth {depth}")
+    ax.set(xscale="log", xlabel="loss, share of the first")
+    ax.set_title(f"How does the rank get there, {target} target?")
+    ax.invert_xaxis()

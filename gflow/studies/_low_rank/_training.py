@@ -23,6 +23,10 @@ _ERRORS = {1: 0.485, 2: 0.436, 4: 0.376}
 # Two standard errors of a mean of three; of the error, from depth 1 in closed form.
 _RANK_TOLERANCES = {1: 0.026, 2: 0.025, 4: 0.045}
 _ERROR_TOLERANCE = 2 * 0.039
+_RANK_NOTE = (
+    "The reference is a mean of three instances; it lies more than two of its standard "
+    "errors off, by the spread of those here."
+)
 _ERROR_NOTE = (
     "The reference's values are means of three instances, which vary by as much as "
     "they fall with depth. Whether the error falls at all is not established."
@@ -157,7 +161,7 @@ def _compared(depth: int, at: Any) -> list[Claim]:
     found: list[Claim] = []
     rank, error = (_RANKS, _RANK_TOLERANCES[depth]), (_ERRORS, _ERROR_TOLERANCE)
     for name, quantity, (known, tolerance), note in (
-        ("rank", "Effective rank", rank, ""),
+        ("rank", "Effective rank", rank, _RANK_NOTE),
         ("test-error", "Expected test loss over that of 0", error, _ERROR_NOTE),
     ):
         mean = mean_of(at[f"train_{name.replace('-', '_')}"].values)
