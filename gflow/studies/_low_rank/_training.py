@@ -222,13 +222,12 @@ def _draw(dataset: Any) -> Any:
         low, high = (mean - spread)[shown], (mean + spread)[shown]
         left.fill_between(time[shown], low, high, color=color, alpha=0.2, lw=0)
         rank, error = at["train_rank"], at["train_test_error"]
-        right.plot(rank, error, "o", color=color, alpha=0.6, label=f"depth {depth}")
+        right.plot(rank, error, "o", color=color, alpha=0.6)
     left.set(xscale="log", xlabel="time t", ylabel="effective rank ρ")
     left.set_title("How does rank move along training?")
     left.legend()
     right.set(xlabel="effective rank ρ at the end", ylabel="test loss / that of zero")
     right.set_title("Does lower rank generalize better?")
-    right.legend()
     return figure
 
 
