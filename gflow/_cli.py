@@ -4,6 +4,7 @@ import argparse
 import datetime
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Generator, Mapping, Sequence
@@ -15,7 +16,6 @@ from typing import Any, NoReturn
 from . import __version__
 from .studies import (
     WEIGHT_NORMALIZATION,
-    aligned,
     catalog,
     claims_table,
     conduct,
@@ -29,6 +29,7 @@ from .studies import (
     with_settings,
     write,
 )
+from .studies._record import aligned
 
 HOLDS, FAILS, USAGE, STOPPED = 0, 1, 2, 3
 
@@ -81,10 +82,15 @@ def _refusing() -> Generator[None, None, None]:
 
 @contextmanager
 def _heeding_termination() -> Generator[None, None, None]:
-    """Within the block, SIGTERM is like Ctrl-C: what is done is written.
+    """Within the block, SIGTERM is like Ctrl-C: the parts that are done are written.
 
-    So a scheduler or a time limit that ends a run loses nothing.
+    So a scheduler or a time limit that ends a run leaves them, if it waits for the runs
+    under way.
     """
+    if threading.current_thread() is not threading.main_thread():
+        # Signals are heeded there alone.
+        yield
+        return
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         del frame

@@ -112,10 +112,10 @@ for name in ("initialization", "training", "modes", "embeddings"):
     display(record.draw(name))
 
 # %% [markdown]
-# Where measured ranks differ from published ones, two things that the paper does not
-# give can account for it. Deep nets learn one singular value after another, so that the
-# rank depends on when training ends (lower panels), and the scale of the initial
-# factors, which a linear model hardly notices, moves the end of a deep one.
+# Where measured ranks differ from published ones, two things matter that the paper does
+# not give. Deep nets learn one singular value after another, so that the rank depends
+# on when training ends (lower panels), and the scale of the initial factors, which a
+# linear model hardly notices, moves the end of a deep one.
 
 # %%
 for name in ("sweep", "methods", "scale"):

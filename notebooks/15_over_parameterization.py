@@ -143,8 +143,9 @@ record.draw("expansion-flow")
 # - At one step size the product learns faster. That is what depth does to a linear
 #   layer's flow; a longer step does the same for the plain network.
 # - With a step size of its own for each, no task of the first figure gains in test
-#   accuracy: the intervals hold 0 or lie below it, the more so with four factors.
+#   accuracy: the intervals hold 0 or lie below it, the more so with four factors, and
+#   where there is none a net broke down at the step size that validation chose.
 # - Along the flow, to the same training loss, a product ends at an embedding of lower
 #   effective rank, and in a fraction of the time, but it classifies worse: here lower
 #   rank is not better generalization. After equal numbers of discrete steps, which are
-#   not equal losses, not even the rank is surely lower.
+#   not equal losses, the rank is not even lower.

@@ -13,7 +13,6 @@ from ._config import (
 )
 from ._record import (
     Record as Record,
-    aligned as aligned,
     claims_table as claims_table,
     read as read,
 )

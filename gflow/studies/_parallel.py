@@ -42,10 +42,11 @@ class Divided:
 def in_parallel(
     parts: Sequence[Part | Divided], progress: ReportProgress
 ) -> Iterator[StudyResult]:
-    """The results of the parts as they come, computed in as many threads as cores.
+    """The results of the parts as they come, computed in at most a thread a core.
 
-    Or in fewer, so that the programs of the runs under way take a quarter of what the
-    system has room for: eight at most under Linux's usual limit of 65,530 mappings.
+    In so few that the programs of the runs under way take a quarter of what the system
+    has room for, as programs are let go only where they take half of it: at most eight
+    under Linux's usual limit of 65,530 mappings, and at least two.
 
     Whole parts are begun first, in their order, then the pieces of divided ones. XLA
     compiles outside of Python's lock, so two parts compile at once. Each result knows

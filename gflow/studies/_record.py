@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._config import suggestion
+from ._config import Config, suggestion
 from ._registry import load
 from ._run_directory import data_path, read_manifest
 from ._study import Figure
@@ -50,8 +50,10 @@ class Record:
 
     def __str__(self) -> str:
         claims = self.manifest["claims"]
-        failed = [claim for claim in claims if not claim["holds"] and claim["note"]]
-        notes = [f"\n{claim['name']}: {claim['note']}" for claim in failed]
+        # There are notes only where claims fail.
+        notes = [
+            f"\n{claim['name']}: {claim['note']}" for claim in claims if claim["note"]
+        ]
         return "\n".join([claims_table(self.manifest), *notes])
 
 
@@ -60,27 +62,39 @@ def read(directory: str | Path) -> Record:
 
     **Arguments:** `directory`: holds `manifest.json` and `data.nc`.
 
+    **Returns:** a `Record`.
+
     **Raises:** `ValueError` if it holds no run, its data have changed since, or its
-    settings are not those of the study as it is now; `OSError` if a file is missing.
+    settings or figures are not those of the study as it is now; `OSError` if a file is
+    missing.
 
     **Cost:** all data are loaded; nothing is run.
     """
     manifest = read_manifest(Path(directory))
-    study = load(manifest["study"]["name"])
+    try:
+        study = load(manifest["study"]["name"])
+        config = _config(type(study.smoke), manifest["configuration"])
+        figures = {figure.name: figure for figure in study.figures(config)}
+        drawn = {f["name"]: figures[f["name"]] for f in manifest["figures"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{directory} was written by another version of gflow, or is not whole: "
+            f"{error}"
+        ) from error
+    return Record(manifest, _dataset(Path(directory), manifest), drawn)
+
+
+def _config(kind: type[Config], recorded: Mapping[str, Any]) -> Config:
+    """The settings of a run; `ValueError` unless they are all there, and no others."""
     chosen = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in manifest["configuration"].items()
+        for name, value in recorded.items()
         if name != "scale"
     }
-    try:
-        config = type(study.smoke)(**chosen)
-    except TypeError as error:
-        raise ValueError(
-            f"{directory} was written by another version of gflow: {error}"
-        ) from error
-    drawn = {figure["name"] for figure in manifest["figures"]}
-    figures = {f.name: f for f in study.figures(config) if f.name in drawn}
-    return Record(manifest, _dataset(Path(directory), manifest), figures)
+    known = {field.name for field in dataclasses.fields(kind)}
+    if chosen.keys() != known:
+        raise ValueError(f"other settings: {', '.join(sorted(chosen.keys() ^ known))}")
+    return kind(**chosen)
 
 
 def _dataset(directory: Path, manifest: Mapping[str, Any]) -> Dataset:
@@ -92,7 +106,10 @@ def _dataset(directory: Path, manifest: Mapping[str, Any]) -> Dataset:
 
 
 def claims_table(manifest: Mapping[str, Any]) -> str:
-    """The claims of a run, a line each, and how many of them hold."""
+    """The claims of a run, a line each, and how many of them hold.
+
+    **Arguments:** `manifest`: as `Record.manifest`.
+    """
     rows = [("claim", "expected", "measured", "tolerance", "verdict")]
     for claim in manifest["claims"]:
         shown = claim["shown"]

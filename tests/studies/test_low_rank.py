@@ -21,6 +21,7 @@ from gflow.studies._low_rank._modes import modes, time_to
 from gflow.studies._low_rank._runs import instance
 from gflow.studies._low_rank._scale import claims_of as scale_claims
 from gflow.studies._low_rank._settings import SMOKE
+from gflow.studies._low_rank._sweep import rank_along
 from gflow.studies._low_rank._sweep_claims import claims as sweep_claims
 
 
@@ -75,10 +76,9 @@ def test_runs_that_did_not_fit_are_counted(sweep_data: xarray.Dataset):
     low, full = (found[f"sweep-{name}-rank-depth-32"] for name in ("low", "full"))
     assert "(2 fitted)" in low.statement
     assert "2 of 3 fitted" in low.note
-    # The rank passes 2.01 at 0.1, 0.1 and 0.3 of the loss, and 2.17 nowhere.
-    assert "In 3 of 3 runs it passes 2.01" in low.note
-    assert "where 0.1 to 0.3 of the first loss" in low.note
-    assert "In no run does it come to 2.17" in full.note
+    # The rank passes 2.01 before 0.1, 0.1 and 0.3 of the loss, and 2.17 nowhere.
+    assert "passes 2.01 where 0.1 to 0.3 of the first loss is left" in low.note
+    assert "In no run does the rank pass 2.17" in full.note
     assert found["sweep-rank-falls"].measured == -0.5
     assert "2 of 3 instances" in found["sweep-rank-falls"].statement
 
@@ -190,7 +190,7 @@ def test_reference_numbers_are_held_against_their_own_settings_only(
                 "method_depth": settings.method_depths,
                 "method_instance": range(2),
             },
-            ("method_rank", "method_start", "method_fitted"),
+            ("method_rank", "method_start", "method_loss", "method_fitted"),
         ),
     ):
         labels = {name: list(values) for name, values in sizes.items()}
@@ -200,22 +200,26 @@ def test_reference_numbers_are_held_against_their_own_settings_only(
         assert any("-depth-" in claim.name for claim in found) == some
 
 
-@pytest.mark.parametrize(
-    ("ends", "within"), [((2.0, 2.4), 4), ((2.1, 2.4), 3), ((np.nan, 2.4), np.nan)]
-)
-def test_published_ranks_between_those_of_two_scales_are_counted(
-    ends: tuple[float, float], within: float
-):
-    """Of 2.38, 2.11, 2.09 and 2.15; of runs that failed nothing is known."""
-    rank = np.full((2, 2, 2), 2.9)
-    rank[:, 1] = np.array(ends)[:, None]
+@pytest.mark.parametrize(("lost", "count"), [(0, 2), (1, 1)])
+def test_what_scale_does_in_depth_is_of_runs_that_fitted(lost: int, count: int):
+    """0.4 at depth 8 and 0.1 at depth 1, over the instances of which all are known."""
+    rank = np.array([[[2.8, 2.8], [2.0, 2.0]], [[2.9, 2.9], [2.4, 2.4]]])
+    rank[0, 1, :lost] = np.nan
     data = xarray.Dataset(
         {"scale_rank": (("scale_gain", "scale_depth", "scale_instance"), rank)},
         coords={"scale_gain": [0.8, 1.2], "scale_depth": [1, 8]},
     )
-    more, published = scale_claims(SMOKE, data)
-    assert published.measured == pytest.approx(within, nan_ok=True)
-    assert more.measured == pytest.approx(ends[1] - ends[0], nan_ok=True)
+    (claim,) = scale_claims(SMOKE, data)
+    assert claim.measured == pytest.approx(0.3)
+    assert f"mean over {count}" in claim.statement
+    assert scale_claims(with_settings(SMOKE, ["scales=1"]), data) == ()
+
+
+def test_the_rank_along_a_run_is_told_at_shares_of_the_loss():
+    """Halfway in log loss the mean of the two; nothing beyond the last loss."""
+    along = rank_along(np.array([1.0, 1e-2, 1e-3]), np.array([1.0, 3.0, 4.0]))
+    np.testing.assert_allclose(along[[0, 10, 20, 30]], [1.0, 2.0, 3.0, 4.0])
+    assert np.all(np.isnan(along[31:]))
 
 
 def test_nets_that_broke_down_are_told_of():
@@ -231,4 +235,6 @@ def test_nets_that_broke_down_are_told_of():
     )
     assert not claim.holds
     assert "1 of 4 over-parameterized nets broke down, and 0 plain" in claim.note
-    assert "The other pairs gain +1.00 points" in claim.note
+    # Of +1, 0 and +2 points.
+    assert "The 3 other pairs" in claim.note
+    assert "gain +1.00 points in the median" in claim.note

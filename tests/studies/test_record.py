@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fake_study
 import matplotlib.pyplot as plt
@@ -60,9 +61,15 @@ def test_unknown_names_are_answered_with_those_that_are_known(run: Path) -> None
 
 def test_runs_of_other_versions_are_refused(run: Path) -> None:
     """A setting that the study does not have any more is named."""
-    chosen = {"scale": "smoke", "slope": 2.0, "steepness": 3.0}
-    with pytest.raises(ValueError, match=r"another version.*steepness"):
+    chosen = dict(read(run).manifest["configuration"])
+    for other in ({**chosen, "steepness": 3.0}, {**chosen, "slope": "steep"}):
+        with pytest.raises(ValueError, match=r"another version.*(steepness|slope)"):
+            read(changed(run, configuration=other))
+    del chosen["rtol"]
+    with pytest.raises(ValueError, match=r"another version.*rtol"):
         read(changed(run, configuration=chosen))
+    with pytest.raises(ValueError, match=r"another version.*'curve'"):
+        read(changed(run, figures=[{"name": "curve", "caption": ""}]))
     with pytest.raises(ValueError, match=r"holds no manifest\.json"):
         read(run.parent)
 
@@ -82,8 +89,13 @@ def test_every_figure_of_the_notebooks_is_drawn_from_data_alone(name: str) -> No
     assert sorted(record.figures) == sorted(drawn)
     for figure in drawn:
         canvas = record.draw(figure)
-        assert any(ax.get_title() or ax.get_xlabel() for ax in canvas.axes)
+        assert all(ax.get_title() or canvas.get_suptitle() for ax in lined(canvas))
         plt.close(canvas)
+
+
+def lined(canvas: Any) -> list[Any]:
+    """The axes with lines in them."""
+    return [ax for ax in canvas.axes if ax.lines]
 
 
 def changed(run: Path, **changes: object) -> Path:

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +29,7 @@ from gflow.studies._total_variation._cost_claims import _bend, _growth, slope_of
 from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
 from gflow.studies._total_variation._modified import _covariance, _Found
-from gflow.studies._total_variation._modified_laws import Law
+from gflow.studies._total_variation._modified_laws import Law, expand
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
 from gflow.studies._total_variation._published_claims import (
@@ -337,9 +338,34 @@ def test_the_covariance_of_the_noise_is_that_of_all_batches():
     np.testing.assert_allclose(points.T @ points, drawn, atol=0.03 * np.max(drawn))
 
 
-@pytest.mark.parametrize(("factor", "holds"), [(1.0, True), (1.4, False)])
+@pytest.mark.parametrize(("factor", "holds"), [(1.0, True), (1.2, False)])
 def test_a_wrong_covariance_of_sgd_fails(factor: float, holds: bool):
-    """Runs that spread as expected pass; an expectation of another size does not."""
-    runs = 0.1 * np.random.default_rng(0).standard_normal((1000, 5))
-    found = _Found(runs, runs, {}, np.full(5, 0.01 * factor), {})
+    """Runs that spread by 1 + 2 eta as expected pass, and by as much more do not."""
+    normal = np.random.default_rng(0).standard_normal((2000, 50))
+    eta = 0.1
+    coarse, fine = (np.sqrt(e * (1 + 2 * e)) * normal for e in (eta, eta / 4))
+    found = _Found(coarse, fine, {}, np.full(50, eta * factor), {})
     assert _covariance(found, 0).holds == holds
+
+
+def test_the_variance_of_predictions_of_a_linear_model():
+    """w' = -(w - y), noise of variance s: C = s (1 - e^(-2t))/2, predictions eta C."""
+
+    class Constant(eqx.Module):
+        def __call__(self, w: Any, x: Any) -> Any:
+            return jnp.zeros(len(x)) + w
+
+    y = np.array([1.0, -1.0, 0.0, 4.0])
+    fit = PenalizedRegression(
+        Constant(),
+        np.zeros((4, 1)),
+        y,
+        integral=total_variation(Constant(), Interval(-0.5, 0.5), 1.0, num_points=4),
+    )
+    _, variance, _ = expand(
+        Law(fit, 1, 3), jnp.array(2.0), jnp.array(0.7), jnp.array(0.1)
+    )
+    # The gradient of the mean of (w - y)^2 is 2 (w - mean): twice as fast, and its
+    # noise is 4 var y.
+    expected = 0.1 * 4 * np.var(y) * (1 - np.exp(-4 * 0.7)) / 4
+    np.testing.assert_allclose(variance, expected, rtol=1e-3)

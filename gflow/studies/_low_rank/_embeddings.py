@@ -54,7 +54,7 @@ def figure(settings: Settings) -> Figure:
         f"connected nets, mean over {settings.embedding_draws} nets a point, "
         "against depth: a panel an initialization, a color an activation, at "
         f"width {max(settings.embedding_widths)}. Of curves that coincide the last is "
-        "seen: orthogonal linear, tanh and sine nets all keep their rank.",
+        "seen.",
         _draw,
     )
 

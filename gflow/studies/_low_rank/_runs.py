@@ -63,18 +63,12 @@ class Instance:
 
 
 def instance(
-    settings: Settings,
-    depth: int,
-    samples: int,
-    rank: int,
-    seed: int,
-    *,
-    gain: float | None = None,
+    settings: Settings, depth: int, samples: int, rank: int, seed: int
 ) -> Instance:
     """Data of a given rank, and Gaussian factors, both from the seed."""
     net = DeepLinear([settings.dim] * (depth + 1))
     data = matrix_regression(settings.dim, samples, rank=rank, seed=seed)
-    w0 = net.init(key=jax.random.key(seed), gain=gain or settings.gain)
+    w0 = net.init(key=jax.random.key(seed), gain=settings.gain)
     return Instance(net, data, w0)
 
 

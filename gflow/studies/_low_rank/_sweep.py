@@ -83,10 +83,8 @@ def _cell(settings: Settings, depth: int, rank: int, seed: int) -> _Cell:
     # the share of those that fitted is a claim of its own.
     ok = bool(np.isfinite(loss[-1]))
     share = loss / loss[0]
-    # Losses fall: interpolated in their logarithm.
-    along = np.interp(-np.log(_SHARES), -np.log(share), run.observed["rank"])
     return _Cell(
-        along=np.where(0.99 * share[-1] <= _SHARES, along, np.nan),
+        along=rank_along(share, run.observed["rank"]),
         start=float(run.observed["rank"][0]),
         rank=given.rank(run.w1) if ok else float("nan"),
         target=given.target_rank,
@@ -96,6 +94,16 @@ def _cell(settings: Settings, depth: int, rank: int, seed: int) -> _Cell:
         drift=drift(run),
         evidence=repr(run),
     )
+
+
+def rank_along(share: Any, rank: Any) -> np.ndarray:
+    """The rank where each of `_SHARES` of the first loss is left.
+
+    Interpolated in the logarithm of the loss, which falls; NaN beyond the last.
+    """
+    along = np.interp(-np.log(_SHARES), -np.log(share), rank)
+    # A goal is located to a part in a hundred.
+    return np.where(0.99 * share[-1] <= _SHARES, along, np.nan)
 
 
 def _dataset(

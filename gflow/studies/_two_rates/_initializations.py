@@ -194,6 +194,8 @@ def _draw(dataset: Any) -> Any:
     right.set_yticks(range(len(kinds)), [""] * len(kinds))
     for ax in (left, right):
         ax.set(xscale="log", ylim=(-0.6, len(kinds) - 0.4))
+        # Of little more than a decade matplotlib labels so many that they overlap.
+        ax.xaxis.set_minor_formatter("")
     left.set(title="How long does it take?", xlabel="time t to zero loss")
     right.set(title="How far does the kernel move?", xlabel="change of K, percent")
     figure.legend(loc="outside lower center", ncols=len(labels))
