@@ -149,6 +149,9 @@ def _draw(dataset: Any) -> Any:
         left.plot(at, flow, color=color, label=f"flow, {width} units")
     left.plot(at, dataset["spline_smooth"], "--", label="smoothing spline")
     left.set(xlabel="input x", ylabel="output f(x)", title="Which function is learned?")
+    # Room above the curves for the legend.
+    low, high = left.get_ylim()
+    left.set_ylim(low, high + 0.5 * (high - low))
     left.legend()
     error = dataset["spline_error"].mean("spline_draw")
     draw_powers(right, dataset.spline_width, error, "mean distance", COLORS[0], -0.5)
