@@ -84,6 +84,7 @@ def claims_of(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
             measured=more.mean,
             interval=more.interval,
             kind="at_least",
+            note=more.undecided,
         ),
     )
 

@@ -81,7 +81,7 @@ class Settings(Config):
         help="samples, comparing methods; 20 so that depth 1 agrees with the paper",
         at_least=1,
     )
-    method_seeds: int = option(2, help="instances, comparing methods", at_least=2)
+    method_seeds: int = option(3, help="instances, comparing methods", at_least=2)
     scales: tuple[float, ...] = option(
         (0.8, 1.2),
         help="scales of the initial factors, on the data of the methods",
