@@ -155,9 +155,8 @@ def _breakdown_note(cell: _Cell, depth: int) -> str:
     return (
         f"With the step size that validation chose {broken[depth]} of "
         f"{len(pairs[depth])} over-parameterized nets broke down, and {broken[1]} "
-        f"plain ones. The {np.isfinite(gains).sum()} other pairs, without which "
-        f"breakdowns look better than they are, gain {np.nanmedian(gains):+.2f} points "
-        "in the median."
+        f"plain ones. The {np.isfinite(gains).sum()} other pairs, which leave "
+        f"out the worst, gain {np.nanmedian(gains):+.2f} points in the median."
     )
 
 

@@ -16,7 +16,7 @@ from .._study import Figure, ReportProgress, StudyResult
 from ._runs import Instance, flow, instance, until_fitted
 from ._settings import Settings, as_published
 
-SOURCE = "Huh et al. 2021, figure of optimizers: effective rank at convergence"
+_SOURCE = "Huh et al. 2021, figure of optimizers: effective rank at convergence"
 # method -> depth -> effective rank at the end.
 PUBLISHED = {
     "gradient descent": {1: 2.92, 8: 2.38},
@@ -30,7 +30,7 @@ GRADIENT_METHODS = ("gradient descent", "nesterov", "adam", "l-bfgs")
 # The bars of the figure reach 0.05 to 0.1.
 _TOLERANCE = 0.1
 # What the instances depend on. The paper does not say; these are calibrated.
-GIVEN = "dim rank method_samples gain fitted spread"
+_GIVEN = "dim rank method_samples gain fitted spread"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +152,7 @@ def claims_of(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
         for depth, expected in PUBLISHED.get(method, {}).items():
             if depth not in settings.method_depths:
                 continue
-            if (depth > 1 or method == "cma-es") and as_published(settings, GIVEN):
+            if (depth > 1 or method == "cma-es") and as_published(settings, _GIVEN):
                 claims.append(_compared(settings, dataset, method, depth, expected))
     deep, shallow = max(settings.method_depths), min(settings.method_depths)
     if deep > shallow:
@@ -186,7 +186,7 @@ def _compared(
         f"method-{method.replace(' ', '-')}-depth-{depth}",
         f"Effective rank at the end of {method} at depth {depth} ({fitted} runs "
         f"fitted), {rank.over}.",
-        SOURCE,
+        _SOURCE,
         expected=expected,
         measured=rank.mean,
         tolerance=_TOLERANCE,
@@ -210,10 +210,10 @@ def _note(settings: Settings, dataset: Any, method: str, depth: int) -> str:
     ranks = [_mean(at["method_rank"].sel(optimizer=m)) for m in ours]
     published = [PUBLISHED[m][depth] for m in PUBLISHED if m in GRADIENT_METHODS]
     return (
-        "The paper does not give the samples, target and scales of this figure. The "
-        "scale of the initial factors moves all methods, see scale-depth, but not "
-        f"apart: here the methods with gradients end within {np.ptp(ranks):.2f} of "
-        f"each other, in the paper within {np.ptp(published):.2f}. What parts them "
+        "The paper does not give the samples, target and scales of this figure; what "
+        "the scale of the initial factors does to the flow is told by scale-depth. At "
+        f"one scale the methods with gradients end within {np.ptp(ranks):.2f} of each "
+        f"other here, in the paper within {np.ptp(published):.2f}. What parts them "
         "there is not established."
     )
 
