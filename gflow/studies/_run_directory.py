@@ -138,6 +138,8 @@ def _draw(directory: Path, figures: Sequence[Any], dataset: Any) -> None:
         with style():
             canvas = figure.draw(dataset)
             canvas.savefig(directory / f"{figure.name}.png")
+            # Laid out once: finding the places takes as long as the drawing.
+            canvas.set_layout_engine("none")
             # No date inside: the same data give the same file.
             pdf = directory / f"{figure.name}.pdf"
             canvas.savefig(pdf, metadata={"CreationDate": None})

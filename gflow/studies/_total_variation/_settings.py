@@ -84,7 +84,7 @@ class Settings(Config):
     plane_strength: float = option(1e-3, help="eta_2 there", at_least=0)
     plane_data: int = option(100, help="data in two dimensions", at_least=10)
     deep_activations: tuple[str, ...] = option(
-        ("tanh", "gelu"), help="activations of deep nets", choices=ACTIVATIONS
+        ("gelu",), help="activations of deep nets", choices=ACTIVATIONS
     )
     deep_widths: tuple[int, ...] = option(
         (32, 24), help="units of each hidden layer of deep nets", at_least=1
