@@ -175,7 +175,7 @@ record.draw("cost")
 record.draw("physics")
 
 # %%
-gap = record.dataset["gap"].values
+gap = record.dataset["gap"].sel(gap_at="end").values
 print(f"rms of SGD less flow: median {np.median(gap):.4f}, largest {np.max(gap):.4f}")
 
 # %% [markdown]

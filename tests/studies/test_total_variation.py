@@ -19,6 +19,7 @@ from gflow.models import (
     SmoothMLP,
     curve_okuno,
     directional_derivatives,
+    smoothing_spline,
     total_variation,
 )
 from gflow.studies import with_settings
@@ -28,15 +29,22 @@ from gflow.studies._total_variation._cost import _program, cost
 from gflow.studies._total_variation._cost_claims import _bend, _growth, slope_of
 from gflow.studies._total_variation._deep import _cell, claims_of as deep_claims
 from gflow.studies._total_variation._fits import Fit, best, parted
+from gflow.studies._total_variation._least import least
 from gflow.studies._total_variation._modified import _covariance, _Found
 from gflow.studies._total_variation._modified_laws import Law, expand
 from gflow.studies._total_variation._physics import ordinary, partial_equations
 from gflow.studies._total_variation._published import _padded, published_settings
 from gflow.studies._total_variation._published_claims import (
+    _helps,
     _is_published,
     claims_of as published_claims,
 )
-from gflow.studies._total_variation._runs import flow_time, geometric, over
+from gflow.studies._total_variation._runs import (
+    flow_time,
+    geometric,
+    last_long_step,
+    over,
+)
 from gflow.studies._total_variation._settings import FULL, SMOKE
 
 
@@ -265,9 +273,14 @@ def test_published_numbers_are_for_the_published_instances_alone():
         {
             "score": (axes, np.ones(shape)),
             "derivative": ((*axes, "order"), np.ones((*shape, 3))),
-            "gap": (axes[:3], np.ones(shape[:3])),
+            "gap": ((*axes[:3], "gap_at"), np.ones(shape)),
+            "least_score": (
+                ("target", "seed", "order", "least_of"),
+                np.ones((3, 5, 3, 2)),
+            ),
         },
         coords={
+            "least_of": ["data", "target"],
             "target": list(FULL.targets),
             "setting": names,
             "law": ["sgd", "flow"],
@@ -279,6 +292,65 @@ def test_published_numbers_are_for_the_published_instances_alone():
     other = published_claims(FULL, dataset, 1)
     assert not scores & {claim.name for claim in other}
     assert not any("same instances" in claim.statement for claim in other)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_the_least_over_all_functions(order: int):
+    """Beside the cubic smoothing spline, and least squares over polynomials."""
+    curve, _ = curve_okuno("cubic", num=60, seed=2)
+    x, at = curve.x[:, 0], np.linspace(-0.5, 0.5, 41)
+    strength = 10.0 ** (1 - 2 * order)
+    found = least(x, curve.y, order, strength, at)
+    if order == 2:
+        spline = smoothing_spline(x, curve.y, strength / 2)
+        np.testing.assert_allclose(found, spline(at), atol=1e-8)
+    # The norm of the k-th derivative at Gauss points, in Legendre polynomials.
+    q, weights = np.polynomial.legendre.leggauss(60)
+    steep = np.polynomial.legendre.legder(np.eye(41), order) * 2.0**order
+    rows = np.polynomial.legendre.legval(q, steep).T
+    rows *= np.sqrt(strength / 2 * weights / 2)[:, None]
+    values = np.polynomial.legendre.legvander(2 * x, 40) / np.sqrt(len(x))
+    system = np.vstack([values, rows])
+    right = np.append(curve.y / np.sqrt(len(x)), np.zeros(60))
+    c = np.linalg.lstsq(system, right, rcond=None)[0]
+    # The spline of order 1 has kinks, which polynomials miss by so much.
+    near = np.polynomial.legendre.legval(2 * at, c)
+    np.testing.assert_allclose(found, near, atol=2e-3 if order == 1 else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("exact", "reason"), [(0.7, "too large for this"), (0.99, "short of its minimum")]
+)
+def test_why_a_penalty_does_not_help(exact: float, reason: str):
+    """The least over all functions is worse than the plain net, or better."""
+    data = xarray.Dataset(
+        {
+            "score": (
+                ("setting", "law", "seed"),
+                np.stack([np.full((2, 3), 0.9), np.full((2, 3), 0.8)]),
+            ),
+            "least_score": (
+                ("seed", "order", "least_of"),
+                np.stack([np.full((3, 1), 0.95), np.full((3, 1), exact)], axis=-1),
+            ),
+        },
+        coords={
+            "setting": ["none", "2-TV"],
+            "law": ["sgd", "flow"],
+            "order": [2],
+            "least_of": ["data", "target"],
+        },
+    )
+    claim = _helps(SMOKE, data, "cubic", 2)
+    assert not claim.holds
+    assert claim.measured == pytest.approx(-0.1)
+    assert reason in claim.note
+
+
+def test_the_last_of_the_longest_steps():
+    """Of the paper's schedule the 25th of the last thousand."""
+    assert last_long_step(flow_time(FULL)[1]) == 19_025
+    assert last_long_step(np.ones(7)) == 7
 
 
 def test_where_every_strength_fails_a_claim_fails_and_no_more():

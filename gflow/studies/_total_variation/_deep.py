@@ -24,7 +24,7 @@ from .._claim import Claim
 from .._statistics import worst
 from .._study import Figure, ReportProgress, StudyResult
 from ._fits import parted
-from ._runs import GRID, flow, geometric, over, rms
+from ._runs import GRID, flow, geometric, over, rms, undecided
 from ._settings import Settings
 
 _ACTIVATIONS = {"tanh": jnp.tanh, "gelu": jax.nn.gelu, "softplus": softplus}
@@ -167,6 +167,7 @@ def _claims(settings: Settings, data: Any, name: str) -> list[Claim]:
     net = f"{name} net of {len(settings.deep_widths)} hidden layers"
     roughness = data["deep_integral"].values
     at = _chosen(data["deep_held_out"].values), np.arange(num)
+    bound = settings.noise**2 * (1 + 2 * float(np.sqrt(2 / num_data)))
     return [
         Claim(
             f"deep-{name}-falls",
@@ -183,13 +184,26 @@ def _claims(settings: Settings, data: Any, name: str) -> list[Claim]:
             f"is no more than the target's own, to two standard errors, "
             f"{over(num, 'seed', 'largest')}.",
             "the mean square of N draws of noise is its variance times 1 ± √(2/N)",
-            expected=settings.noise**2 * (1 + 2 * float(np.sqrt(2 / num_data))),
+            expected=bound,
             measured=worst(data["deep_fit"].values[at]),
             kind="at_most",
+            note=_unfitted(settings, data["deep_fit"].values, at, bound),
         ),
         _helps(data, f"deep-{name}-helps", f"{net}, {k}-TV", at),
         _gap_claim(settings, data, f"deep-{name}-sgd", net),
     ]
+
+
+def _unfitted(settings: Settings, fit: np.ndarray, at: Any, bound: float) -> str:
+    """Whether the penalty or the time keeps a net from its data."""
+    above = fit[at] > bound
+    if not above.any():
+        return ""
+    plain = ", ".join(f"{value:.4f}" for value in fit[0][above])
+    return (
+        f"{above.sum()} of {above.size} lie above, where the net without penalty is at "
+        f"{plain} by t = {settings.deep_t1:g}."
+    )
 
 
 def _chosen(held_out: np.ndarray) -> np.ndarray:
@@ -201,16 +215,18 @@ def _chosen(held_out: np.ndarray) -> np.ndarray:
 def _helps(data: Any, name: str, net: str, at: Any) -> Claim:
     error = data["deep_error"].values
     ratio, ends = geometric(error[at] / error[0])
+    num = error.shape[1]
     return Claim(
         name,
         f"{net}: rms error against the target with the strength chosen on data held "
         "out, over the error without penalty: "
-        f"{over(len(error[0]), 'seed', 'geometric mean')}{' (95 %)' if ends else ''}.",
+        f"{over(num, 'seed', 'geometric mean')}{' (95 %)' if ends else ''}.",
         "Okuno 2023, any architecture",
         expected=1.0,
         measured=ratio,
         kind="at_most",
         interval=ends,
+        note=undecided(ends, num, "seed"),
     )
 
 

@@ -22,6 +22,10 @@ def draw_scores(dataset: Any) -> Any:
             spots = np.repeat(at, dataset.sizes["seed"])
             ax.plot(spots, lost.values.ravel(), ".", color=color, alpha=0.35)
             ax.plot(at, lost.mean("seed"), mark, color=color, ms=8, label=label)
+        least = 1 - dataset["least_score"].sel(target=target, least_of="data")
+        at = [names.index(f"{k}-TV") for k in least.order.values]
+        label = "all functions"
+        ax.plot(at, least.mean("seed"), "_", color="black", ms=18, mew=2, label=label)
         ax.set(yscale="log", title=f"What finds the {target}?")
         ax.set_xticks(np.arange(len(names)), names, rotation=60, ha="right")
     axes[0].set_ylabel("1 - correlation with the target")

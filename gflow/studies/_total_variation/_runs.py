@@ -62,6 +62,11 @@ def flow_time(settings: Settings) -> tuple[float, Float[np.ndarray, " steps"]]:
     return float(np.sum(etas)), etas
 
 
+def last_long_step(etas: Any) -> int:
+    """How many steps there are up to the last of the longest."""
+    return int(np.flatnonzero(etas == np.max(etas))[-1]) + 1
+
+
 def flow(
     problem: Problem, w0: Params, t1: float, settings: Settings, **kwargs: Any
 ) -> Trajectory:
@@ -106,6 +111,13 @@ def geometric(ratios: Any, shared: float = 0.0) -> tuple[float, Bounds | None]:
     ends = paired(logs, shared).interval if len(logs) > 1 else None
     bounds = None if ends is None else (float(np.exp(ends[0])), float(np.exp(ends[1])))
     return float(np.exp(np.mean(logs))), bounds
+
+
+def undecided(bounds: Bounds | None, num: int, what: str, bound: float = 1.0) -> str:
+    """For a note: that the interval of a ratio holds its bound, if it does."""
+    if bounds is None or not bounds[0] <= bound <= bounds[1]:
+        return ""
+    return f"The interval holds {bound:g}: {num} {what}s do not decide it."
 
 
 def over(num: int, what: str, statistic: str = "median") -> str:

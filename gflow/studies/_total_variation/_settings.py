@@ -134,7 +134,7 @@ FULL = Settings(
     modified_seeds=20_000,
     cost_orders=(1, 2, 3, 4, 5, 6, 7, 8),
     cost_compiled=6,
-    compare_seeds=5,
+    compare_seeds=15,
     compare_strengths=(0.01, 0.1, 1.0, 10.0, 100.0),
     # Evenly spaced in the logarithm.
     compare_ridges=(1e-3, 6.3e-3, 4e-2, 0.25, 1.6, 10.0),
@@ -146,5 +146,5 @@ FULL = Settings(
     plane_seeds=5,
     plane_directions=("axes", "sphere"),
     deep_activations=ACTIVATIONS,
-    deep_seeds=5,
+    deep_seeds=10,
 )
