@@ -193,7 +193,10 @@ def _draw(dataset: Any) -> Any:
     left.set_yticks(range(len(kinds)), kinds)
     right.set_yticks(range(len(kinds)), [""] * len(kinds))
     for ax in (left, right):
-        ax.set(xscale="log", ylim=(-0.6, len(kinds) - 0.4))
+        ax.set_ylim(-0.6, len(kinds) - 0.4)
+        # Logarithms of nothing cannot be drawn.
+        if np.any(here["init_converged"] > 0):
+            ax.set_xscale("log")
         # Of little more than a decade matplotlib labels so many that they overlap.
         ax.xaxis.set_minor_formatter("")
     left.set(title="How long does it take?", xlabel="time t to zero loss")
