@@ -97,8 +97,9 @@ for alpha in (0.001, 0.01, 0.1, 0.2):
 # $s = \langle c, v^2 \rangle$, $v$ the unit vector of the weights, and
 # $\dot s = 4 \kappa V r^2$ with $V$ the variance of $c$. So $s^2 - 2 \kappa V r^2$
 # does not change, and a flow that starts with $s < 0$ and $s^2 > 2 \kappa V r_0^2$ is
-# at $r = 0$ before $s$ turns: it never fits the data. The plain flow always does, as
-# each weight grows by itself.
+# at $r = 0$ before $s$ turns: it never fits the data. The plain flow leaves: with
+# $y = A x^*$ and $x^* \ge 0$ some $c_i$ is positive, and the weight there grows,
+# whatever the others do.
 
 # %%
 data = gf.models.sparse_random(40, 20, 1, seed=4)
@@ -136,7 +137,8 @@ print(record)
 # Color and number: decimal logarithm of the error of the normalized limit over that of
 # the plain one, for vectors with three nonzero entries. The line is the law, drawn
 # without any run. Right of the dotted line the start is longer than the true vector's
-# weights, and no flow ends near it.
+# weights: at a start a little longer deep nets with a large κ still come nearer than
+# the plain ones; at twice the length nothing helps.
 
 # %%
 at = study.sel(sparsity=3)
@@ -227,10 +229,10 @@ figure
 #   starts at which plain flow misses it by several percent or more.
 # - It hurts where κ is below a number that is known before any run, and there by orders
 #   of magnitude: a small κ from a tiny start is the worst choice on the map.
-# - Where the start is longer than the true vector's weights, nothing helps.
-# - A large κ fits the data sooner, but makes deep nets wait at saddles: their effective
-#   start is too small to leave them.
-# - The origin, which plain flow always leaves, draws normalized flows with a small κ
+# - Where the start is much longer than the true vector's weights, nothing helps.
+# - A large κ fits the data sooner, counted in times that it shortens itself, but makes
+#   deep nets wait at saddles: their effective start is too small to leave them.
+# - The origin, which plain flow leaves, draws normalized flows with a small κ
 #   whose weights point away from the labels; which ones is known before any run.
 # - Exponential normalization is plain flow on a faster clock. On separable data it
 #   gains two powers of log t at depth 1, and fewer the deeper the net.

@@ -26,6 +26,8 @@
 
 # %%
 # %matplotlib inline
+import textwrap
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -105,21 +107,30 @@ print(f"kernel changed by {100 * drift[-1]:.0f} %, activations by {100 * flips:.
 record = gf.studies.read("results/two-rates")
 print(record)
 
+
+def show(name):
+    """A figure, and under it what it shows."""
+    display(record.draw(name))
+    print(textwrap.fill(record.figures[name].caption, 88))
+
+
 # %% [markdown]
 # ## Where does it converge?
 #
 # One map for each number of examples: which flows come to zero loss, which of them
-# would have done so with a frozen kernel, and how far the kernel and the activations
-# moved. Right of the dashed line the net has more parameters than there are examples.
-# A flow that runs out of steps counts as one that does not come to zero loss. Narrow
-# nets rest at kinks above it; but where only the first layer learns, at width 128 and
-# n = 50, three flows were still falling.
+# would have done so had the kernel stayed as it was at the start (a model linear in its
+# weights, which wide nets are nearly), and how far kernel and activations moved. That
+# linear model would come to zero loss at widths no larger: what tells the two apart
+# is not who converges, but that the kernel moves. Right of the dashed line the net has
+# more parameters than there are examples. A flow that runs out of steps counts as one
+# that does not come to zero loss. Narrow nets rest at kinks above it; but where only
+# the first layer learns, at width 128 and n = 50, three flows were still falling.
 
 # %%
 samples = record.manifest["configuration"]["samples"]
 for count in samples:
-    display(record.draw(f"map-{count}"))
-display(record.draw("boundary"))
+    show(f"map-{count}")
+show("boundary")
 
 # %% [markdown]
 # ## How far is far?
@@ -147,7 +158,7 @@ for count in samples:
 
 # %%
 for name in ("initializations", "descent", "digits"):
-    display(record.draw(name))
+    show(name)
 
 # %% [markdown]
 # ## What was learned

@@ -26,6 +26,8 @@
 
 # %%
 # %matplotlib inline
+import textwrap
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -141,38 +143,45 @@ for order in (1, 2, 4, 8):
 record = gf.studies.read("results/total-variation")
 print(record)
 
+
+def show(name):
+    """A figure, and under it what it shows."""
+    display(record.draw(name))
+    print(textwrap.fill(record.figures[name].caption, 88))
+
+
 # %%
-record.draw("scores")
+show("scores")
 
 # %% [markdown]
 # SGD and the flow agree, so what the penalty does is a matter of the flow. What SGD
 # adds to it is small, and to first order in the step size it is known:
 
 # %%
-record.draw("modified")
+show("modified")
 
 # %% [markdown]
 # Beside other ways to smooth, each with its strength chosen on data held out:
 
 # %%
-record.draw("ways")
+show("ways")
 
 # %% [markdown]
 # The penalty asks nothing of the architecture: here it smooths nets of two hidden
 # layers, with three activations.
 
 # %%
-record.draw("deep")
+show("deep")
 
 # %% [markdown]
 # Derivatives of high order are affordable, so the penalty may be any differential
 # operator's residual: then the network is told a physical law instead of smoothness.
 
 # %%
-record.draw("cost")
+show("cost")
 
 # %%
-record.draw("physics")
+show("physics")
 
 # %%
 gap = record.dataset["gap"].sel(gap_at="end").values

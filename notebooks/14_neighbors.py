@@ -20,6 +20,8 @@
 
 # %%
 # %matplotlib inline
+import textwrap
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -81,6 +83,13 @@ figure
 record = gf.studies.read("results/neighbors")
 print(record)
 
+
+def show(name):
+    """A figure, and under it what it shows."""
+    display(record.draw(name))
+    print(textwrap.fill(record.figures[name].caption, 88))
+
+
 # %% [markdown]
 # The figures are drawn from the data alone; each answers the question in its title.
 
@@ -101,7 +110,8 @@ titles = {
     "averaging": "Averaged SGD",
 }
 for name, title in titles.items():
-    display(Markdown(f"### {title}"), record.draw(name))
+    display(Markdown(f"### {title}"))
+    show(name)
 
 # %% [markdown]
 # ## What was learned

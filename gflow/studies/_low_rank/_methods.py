@@ -79,8 +79,7 @@ def figure(settings: Settings) -> Figure:
         "depths 1 and 8. At depth 1 those of methods with gradients are no "
         "test, as the number of samples was chosen so that they agree, nor is "
         "that of random search: any Gaussian matrix has it. "
-        "Right: loss at the end over that of the zero map: who has fitted "
-        f"(dotted: {settings.fitted:g} of the first loss)?",
+        "Right: loss at the end over that of the zero map.",
         _draw,
     )
 
