@@ -176,7 +176,7 @@ def figure(settings: Settings) -> Figure:
         f"The {settings.compare_target}, {settings.num_data} data and as many "
         "held out, by which each method's strength is chosen; "
         f"{100 * settings.outlier_share:g} % of all moved by "
-        f"±{settings.outlier_size:g} in the right bars. Rms error of "
+        f"±{settings.outlier_size:g} in the second of each pair. Rms error of "
         "predictions against the target on |x| ≤ 0.4, means and seeds. Right: "
         "predictions of the first seed with outliers.",
         _draw,
