@@ -277,7 +277,7 @@ def _draw(dataset: Any) -> Any:
     left.set(ylabel="penalized integral", title="Do deep nets get smoother?")
     center.set(ylabel="rms error", title="Do they err less?")
     first = dataset["deep_prediction"].sel(deep_activation=names[0])
-    for eta, color in zip((0.0, _middle(etas[1:])), COLORS, strict=False):
+    for eta, color in zip((0.0, _middle(etas[1:].tolist())), COLORS, strict=False):
         f, label = first.sel(deep_strength=eta), f"strength {eta:g}"
         right.plot(dataset.deep_x, f, color=color, label=label)
     right.set(xlabel="x", ylabel="f(x)", title=f"What does {names[0]} learn?")
