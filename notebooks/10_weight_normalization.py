@@ -22,6 +22,8 @@
 
 # %%
 # %matplotlib inline
+import textwrap
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -131,50 +133,22 @@ record = gf.studies.read("results/weight-normalization")
 study = record.dataset
 print(record)
 
+
+def show(name):
+    """A figure, and under it what it shows."""
+    display(record.draw(name))
+    print(textwrap.fill(record.figures[name].caption, 88))
+
+
 # %% [markdown]
 # ### Where it helps and where it hurts
 #
-# Color and number: decimal logarithm of the error of the normalized limit over that of
-# the plain one, for vectors with three nonzero entries. The line is the law, drawn
-# without any run. Right of the dotted line the start is longer than the true vector's
-# weights: at a start a little longer deep nets with a large κ still come nearer than
-# the plain ones; at twice the length nothing helps.
+# The line is drawn without any run. Right of the dotted line the start is longer than
+# the true vector's weights: at a start a little longer deep nets with a large κ still
+# come nearer than the plain ones; at twice the length nothing helps.
 
 # %%
-at = study.sel(sparsity=3)
-ratio = at["map_error"] / at["map_error"].sel(map_method="plain", drop=True)
-ratio = np.log10(ratio.median("instance")).isel(map_method=slice(1, None))
-radius = at["map_radius"].median("instance")
-alphas, kappas = study.map_alpha.values, study.map_kappa.values[1:]
-ticks = np.arange(len(alphas)), np.arange(len(kappas))
-with gf.plots.style():
-    figure, axes = gf.plots.panels(study.depth.size, columns=3, sharey=True)
-    for ax, depth in zip(axes, study.depth.values, strict=True):
-        table = ratio.sel(depth=depth).transpose("map_method", "map_alpha").values
-        gf.plots.plot_heat_map(
-            table,
-            ax,
-            rows=[f"{k:g}" for k in kappas],
-            columns=[f"{a:g}" for a in alphas],
-            texts=[[f"{value:.1f}" for value in row] for row in table],
-            cmap="RdBu_r",
-            vmin=-3,
-            vmax=3,
-        )
-        r0 = np.sqrt(study.attrs["num_features"]) * alphas ** (2 / depth)
-        r = float(radius.sel(depth=depth))
-        law = np.interp(np.log(kappa_neutral(r0, r)), np.log(kappas), ticks[1])
-        ax.plot(ticks[0], law, color="black", label="law")
-        equal = np.interp(np.log(r), np.log(r0), ticks[0])
-        ax.axvline(equal, color="black", linestyle=":", label="r0 = r")
-        ax.set(title=f"depth {depth}", xlabel="initial scale α")
-    axes[0].set_ylabel("rate ratio κ")
-    image = axes[0].images[0]
-    figure.colorbar(image, ax=list(axes), label="log10 of error / plain error")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
-    )
-figure
+show("map_helps")
 
 # %% [markdown]
 # ### How soon are the data fitted?
@@ -206,21 +180,7 @@ for depth in study.depth.values:
 # $\Theta(1/(t \log^2 t))$ at any depth, and not $\Theta(1/(t \log^{2 - 2/L} t))$.
 
 # %%
-late = study["separable_time"] > 1e6
-t = study["separable_time"].values[late]
-with gf.plots.style():
-    figure, (ax,) = gf.plots.panels(1)
-    for depth in study.separable_depth.values:
-        for kind, line in {"plain": "-", "exponential": "--"}.items():
-            curve = study.sel(separable_depth=depth, separable_kind=kind)
-            power = float(curve["separable_log_power"])
-            label = f"depth {depth}, {kind}: power {power:.2f}"
-            ax.plot(t, t * curve["separable_loss"].values[late], line, label=label)
-    ax.set(xscale="log", yscale="log", xlabel="time t", ylabel="t L")
-    ax.set_title("Which power of log t does the loss gain?")
-    figure.set_size_inches(7.4, 3.8)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-figure
+show("separable")
 
 # %% [markdown]
 # ## What was learned
