@@ -1,6 +1,7 @@
 """The pieces of the two-rates study that need no long run."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import xarray
 from gflow.models import two_layer_instance
 from gflow.studies import with_settings
 from gflow.studies._two_rates import study
-from gflow.studies._two_rates._initializations import _SETTINGS, _claims
+from gflow.studies._two_rates._initializations import _SETTINGS, _claims, _draw
 from gflow.studies._two_rates._map_claims import map_claims
 from gflow.studies._two_rates._maps import maps
 from gflow.studies._two_rates._runs import Cell, run_cell
@@ -226,6 +227,23 @@ def test_flows_that_never_converge_take_for_ever() -> None:
     found = {claim.name: claim for claim in _claims(SMOKE, dataset)}
     assert found["init-adversary"].measured == np.inf
     assert "2 of 6 flows" in found["init-adversary"].statement
+
+
+def test_initializations_of_which_no_flow_converges_are_drawn() -> None:
+    """There is nothing to take the logarithm of, and no run is lost by that."""
+    axes = ("init_kind", "init_labels", "init_width", "init_seed")
+    shape = (len(_SETTINGS), 1, 1, 2)
+    dataset = xarray.Dataset(
+        {
+            "init_time": (axes, np.full(shape, np.nan)),
+            "init_drift": (axes, np.ones(shape)),
+            "init_converged": (axes, np.zeros(shape)),
+        },
+        coords={"init_kind": list(_SETTINGS.values()), "init_labels": ["gaussian"]},
+    )
+    canvas = _draw(dataset)
+    canvas.savefig(io.BytesIO())
+    assert [text.get_text() for text in canvas.axes[1].texts] == ["0 of 2"] * shape[0]
 
 
 def test_rows_of_a_map_are_joined_in_their_places() -> None:

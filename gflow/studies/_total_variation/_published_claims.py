@@ -108,7 +108,7 @@ def _gap_claims(settings: Settings, dataset: Any) -> list[Claim]:
             "sgd-flow-gap-long-steps",
             f"Median of the differences after step {n}, the last of the longest, "
             f"{seeds}, within a factor of 2.",
-            _SOURCE,
+            _SOURCE + "; the step is inferred from its number",
             expected=0.015,
             measured=float(np.median(early)),
             tolerance=2.0,
