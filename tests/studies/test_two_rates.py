@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -95,18 +96,9 @@ def test_a_cell_follows_its_flow() -> None:
 
 def test_thresholds_by_hand() -> None:
     """Two seeds over widths 1, 2, 4, 8, with drifts that fall like 1/m from 0.4."""
-    widths = np.array([1, 2, 4, 8])
     # The first fails at 1, the second at 1 and 2: thresholds √2 and √8, mean 2.
     converged = np.array([[0.0, 1, 1, 1], [0, 0, 1, 1]])
-    drift = np.tile(0.4 / widths, (2, 1))
-    axes = ("map_seed", "map_width", "map_ratio")
-    dataset = xarray.Dataset(
-        {
-            "map_5_converged": (axes, converged[..., None]),
-            "map_5_drift": (axes, drift[..., None]),
-        },
-        coords={"map_width": widths, "map_ratio": [1.0], "map_seed": [0, 1]},
-    )
+    dataset = _map(converged.tolist(), ratios=[1.0])
     settings = with_settings(SMOKE, ["widths=1,2,4,8", "ratios=1"])
     found = thresholds(dataset, "map_5", settings)
     np.testing.assert_allclose(found.width[0], 2.0)
@@ -116,6 +108,20 @@ def test_thresholds_by_hand() -> None:
     # Changes at the first widths that converge are 0.2 and 0.1; 10 % is met at 4.
     np.testing.assert_allclose(found.drift[0], 0.15)
     np.testing.assert_allclose(found.lazy_factor[0], 2.0)
+    assert found.num_not_lazy == 0
+
+
+def test_wider_nets_tell_where_the_kernel_rests() -> None:
+    """Of drifts 2/m at widths 1 to 8 none is below 10 %; at 32 they are, from 20 on."""
+    settings = with_settings(SMOKE, ["widths=1,2,4,8", "ratios=1", "wide_widths=32"])
+    converged = [[0.0, 1, 1, 1], [0, 0, 1, 1]]
+    known = _map(converged, [1.0], scale=2.0, wide=32)
+    found = thresholds(known, "map_5", settings)
+    assert (found.num_not_lazy, found.widths[-1]) == (0, 32)
+    np.testing.assert_allclose(found.lazy_factor[0], 20 / 2)
+    short = thresholds(_map(converged, [1.0], scale=2.0, wide=16), "map_5", settings)
+    assert short.num_not_lazy == 2
+    np.testing.assert_allclose(short.lazy_factor[0], 16 / 2)
 
 
 def test_a_seed_that_never_converges_has_no_threshold() -> None:
@@ -163,18 +169,34 @@ def test_invariants_that_are_not_known_do_not_hold(
     assert found == verdicts
 
 
-def _map(converged: list[list[float]], ratios: list[float]) -> xarray.Dataset:
-    """Of two seeds over widths 1, 2, 4, 8, the same at each ratio."""
+def _map(
+    converged: Sequence[Sequence[float]],
+    ratios: list[float],
+    scale: float = 0.4,
+    wide: int = 16,
+) -> xarray.Dataset:
+    """Of two seeds over widths 1, 2, 4, 8, the same at each ratio, and a wider one.
+
+    The kernel changes by `scale` over the width.
+    """
     widths, axes = np.array([1, 2, 4, 8]), ("map_seed", "map_width", "map_ratio")
     grid = np.repeat(np.array(converged)[..., None], len(ratios), axis=-1)
-    drift = np.broadcast_to((0.4 / widths)[None, :, None], grid.shape)
+    drift = np.broadcast_to((scale / widths)[None, :, None], grid.shape)
+    last = np.array(converged)[:, -1:]
     return xarray.Dataset(
         {
             "map_5_converged": (axes, grid),
             "map_5_drift": (axes, drift),
             "map_5_invariant": (axes, np.zeros(grid.shape)),
+            "wide_5_converged": (("map_seed", "wide_width"), last),
+            "wide_5_drift": (("map_seed", "wide_width"), 0 * last + scale / wide),
         },
-        coords={"map_width": widths, "map_ratio": ratios, "map_seed": [0, 1]},
+        coords={
+            "map_width": widths,
+            "wide_width": [wide],
+            "map_ratio": ratios,
+            "map_seed": [0, 1],
+        },
     )
 
 
@@ -188,6 +210,7 @@ def test_another_seed_is_another_instance() -> None:
             for w in settings.widths
             for s in range(4)
         }
+        | {f"wide {s}": _cell(100.0) for s in range(4)}
         for seed in (0, 4)
     }
     names = {
@@ -259,8 +282,10 @@ def test_rows_of_a_map_are_joined_in_their_places() -> None:
         {f"{w} {r} {s}": cell(w, r, s) for r in (0.0, 1.0, np.inf) for s in (0, 1)}
         for w in (4, 8)
     ]
-    dataset = maps(settings, 0, 30).join(rows).dataset
+    wide = {f"64 1 {s}": cell(64, 1.0, s) for s in (0, 1)}
+    dataset = maps(settings, 0, 30).join([*rows, wide]).dataset
     assert dataset is not None
+    assert dataset["wide_30_loss"].sel(wide_width=64, map_seed=1) == 6411
     loss = dataset["map_30_loss"]
     assert loss.sel(map_width=8, map_ratio=1.0, map_seed=0) == 810
     assert loss.sel(map_width=4, map_ratio=np.inf, map_seed=1) == 421

@@ -7,7 +7,7 @@ import numpy as np
 from .._claim import Claim
 from .._statistics import worst
 from ._settings import Settings
-from ._thresholds import Thresholds
+from ._thresholds import Thresholds, along_widths
 
 _SOURCE = "computed for this project from seeds 0 to 3, draw order X, y, W, a"
 _PAPER = "Razborov 2022: convergence extends well beyond the NTK regime"
@@ -45,7 +45,7 @@ def map_claims(
         four = dataset.isel(map_seed=slice(0, 4))
         claims += _counts(four, prefix, settings)
         if 1.0 in settings.ratios:
-            claims += _numbers(four.sel(map_ratio=1.0), prefix, settings)
+            claims += _numbers(four, prefix, settings)
     claims += _boundary(settings, num_samples, found)
     claims += _invariants(settings, num_samples, dataset, prefix)
     if settings.frozen_first:
@@ -96,6 +96,8 @@ def _when(here: Any, prefix: str, cell: tuple[float, int]) -> str:
 def _numbers(four: Any, prefix: str, settings: Settings) -> list[Claim]:
     """Given with two digits; where a flow is stopped moves them a little too."""
     claims: list[Claim] = []
+    on_map = four.sel(map_ratio=1.0)
+    drift = along_widths(four, prefix, 1.0)["drift"]
     stuck = (
         f"loss where the budget of {settings.max_steps} steps ended, which need not be "
         f"rest (independent Euler rests at {', '.join(map(str, _AT_REST))}: median "
@@ -103,15 +105,17 @@ def _numbers(four: Any, prefix: str, settings: Settings) -> list[Claim]:
     )
     at_zero = "at zero loss"
     kernel = f"change of the kernel |K(T) - K(0)|/|K(0)| {at_zero}"
-    for name, numbers, how, what, tolerance in (
-        ("loss", _STUCK, "median", stuck, 0.05),
-        ("drift", _DRIFTS, "mean", kernel, 0.03),
-        ("flips", _FLIPS, "mean", f"share of activations flipped {at_zero}", 0.05),
+    flipped = f"share of activations flipped {at_zero}"
+    for name, values, numbers, how, what, tolerance in (
+        ("loss", on_map[f"{prefix}_loss"], _STUCK, "median", stuck, 0.05),
+        ("drift", drift, _DRIFTS, "mean", kernel, 0.03),
+        ("flips", on_map[f"{prefix}_flips"], _FLIPS, "mean", flipped, 0.05),
     ):
+        axis = "width" if "width" in values.dims else "map_width"
         for width, expected in numbers.items():
-            if width not in settings.widths:
+            if width not in values[axis]:
                 continue
-            here = four[f"{prefix}_{name}"].sel(map_width=width)
+            here = values.sel({axis: width})
             claims.append(
                 Claim(
                     f"{name}-m{width}",
@@ -148,10 +152,11 @@ def _boundary(settings: Settings, n: int, found: Thresholds) -> list[Claim]:
             measured=found.drift[0],
             interval=_known(found.drift[1]),
             kind="at_least",
+            note=_first_width(found),
         ),
     ]
     # Where no net was wide enough to tell, nothing is claimed.
-    if max(settings.widths) >= 8 * found.width[0]:
+    if max(found.widths) >= 8 * found.width[0]:
         claims.append(_factor(settings, n, found))
     return claims
 
@@ -207,14 +212,26 @@ def _beyond(found: Thresholds, settings: Settings) -> str:
     if found.num_beyond:
         said += (
             f"; {found.num_beyond} of {settings.num_seeds} seeds do not converge at "
-            f"the largest width, {max(settings.widths)}, so that it is not known"
+            f"the largest width, {max(found.widths):g}, so that it is not known"
         )
     if found.num_below:
         said += (
             f"; {found.num_below} of {settings.num_seeds} seeds converge at all widths "
-            f"and count with the least, {min(settings.widths)}"
+            f"and count with the least, {min(found.widths):g}"
         )
     return said
+
+
+def _first_width(found: Thresholds) -> str:
+    """Why the kernel's change at the boundary may not be decided."""
+    low, high = found.drift[1]
+    if not low <= 1 <= high:
+        return ""
+    return (
+        "The interval holds 1: the seeds do not decide it. Their values differ as the "
+        "widths of the grid lie nearer to the threshold of one than of another, and "
+        "the kernel changes the more the nearer."
+    )
 
 
 def _known(interval: tuple[float, float]) -> tuple[float, float] | None:
@@ -227,9 +244,9 @@ def _factor(settings: Settings, n: int, found: Thresholds) -> Claim:
         f"boundary-factor-n{n}",
         "The width at which the kernel changes by less than 10 % is many times the "
         f"half-way width of a seed (n = {n}): geometric mean over seeds of the "
-        "factor, 95 % bootstrap interval. A lower bound given by the grid: a seed that "
-        f"does not come to 10 % counts with the largest width, {max(settings.widths)}, "
-        "as if it did there.",
+        "factor, 95 % bootstrap interval. "
+        f"{found.num_not_lazy} of {settings.num_seeds} seeds do not come to 10 % at "
+        f"the largest width, {max(found.widths):g}, and count as if they did there.",
         f"gflow: what many times may mean; {_PAPER}",
         expected=5.0,
         measured=found.lazy_factor[0],

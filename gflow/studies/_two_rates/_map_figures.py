@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._statistics import wilson
-from ._thresholds import LAZY
+from ._thresholds import LAZY, along_widths
 
 _SHARE = "share of seeds"
 
@@ -83,19 +83,19 @@ def draw_boundary(dataset: Any) -> Any:
     figure, (left, right) = panels(2)
     ratios = dataset.map_ratio.values
     ratio = 1.0 if 1.0 in ratios else ratios[0]
-    here = dataset.sel(map_ratio=ratio)
-    names = [str(name) for name in here if str(name).endswith("_converged")]
+    names = [str(name) for name in dataset if str(name).endswith("_converged")]
     found = sorted(int(name.split("_")[1]) for name in names if name.startswith("map_"))
     for n, color in zip(found, COLORS, strict=False):
-        x = here.map_width.values * (dataset.attrs["dim"] + 1) / n
-        converged = here[f"map_{n}_converged"]
+        here = along_widths(dataset, f"map_{n}", ratio)
+        x = here.width.values * (dataset.attrs["dim"] + 1) / n
+        converged = here["converged"]
         num = converged.sizes["map_seed"]
         low, high = wilson(converged.sum("map_seed").values, num)
         left.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
         left.plot(x, converged.mean("map_seed"), "o-", color=color, label=f"n = {n}")
-        drift = here[f"map_{n}_drift"].where(converged > 0).median("map_seed")
+        drift = here["drift"].where(converged > 0).median("map_seed")
         right.plot(x, 100 * drift, "o-", color=color, label=f"n = {n}")
-    right.axhline(100 * LAZY, color="gray", linestyle=":")
+    right.axhline(100 * LAZY, color="gray", linestyle=":", label=f"{LAZY:.0%}")
     for ax in (left, right):
         ax.set(xscale="log", xlabel="parameters per example, m(d+1)/n")
         label_ticks(ax, _powers_of_two(ax.get_xlim()))

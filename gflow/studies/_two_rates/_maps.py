@@ -14,7 +14,7 @@ from ._map_claims import map_claims
 from ._map_figures import draw_boundary, draw_map
 from ._runs import Cell, run_cell, table
 from ._settings import Settings
-from ._thresholds import thresholds
+from ._thresholds import main_ratio, thresholds
 
 
 def ratios_of(settings: Settings) -> tuple[float, ...]:
@@ -28,13 +28,17 @@ def maps(settings: Settings, seed: int, num_samples: int) -> Divided:
     Its pieces are its widths: nets of one width share a program, so that dividing
     further would compile it more than once.
     """
+    rows = [
+        *((width, ratios_of(settings)) for width in settings.widths),
+        *((width, (main_ratio(settings),)) for width in settings.wide_widths),
+    ]
     return Divided(
         [
-            partial(_row, settings, seed, num_samples, width)
-            for width in settings.widths
+            partial(_row, settings, seed, num_samples, width, ratios)
+            for width, ratios in rows
         ],
         # Wide nets on many examples take the most steps, and the dearest.
-        [num_samples * width for width in settings.widths],
+        [num_samples * width for width, _ in rows],
         partial(_joined, settings, seed, num_samples),
     )
 
@@ -44,11 +48,11 @@ def _row(
     first_seed: int,
     num_samples: int,
     width: int,
+    ratios: Sequence[float],
     progress: ReportProgress,
 ) -> dict[str, Cell]:
-    """All ratios and seeds at one width, by name."""
+    """All seeds of these ratios at one width, by name."""
     cells: dict[str, Cell] = {}
-    ratios = ratios_of(settings)
     seeds = range(first_seed, first_seed + settings.num_seeds)
     for ratio, seed in itertools.product(ratios, seeds):
         name = f"n = {num_samples}, width {width}, ratio {ratio:g}, seed {seed}"
@@ -71,7 +75,7 @@ def _joined(
 ) -> StudyResult:
     prefix = f"map_{num_samples}"
     cells = {name: cell for row in rows for name, cell in row.items()}
-    dataset = _dataset(settings, seed, prefix, list(cells.values()))
+    dataset = _dataset(settings, seed, num_samples, list(cells.values()))
     found = thresholds(dataset, prefix, settings)
     return StudyResult(
         claims=map_claims(settings, num_samples, dataset, found),
@@ -81,14 +85,18 @@ def _joined(
     )
 
 
-def _dataset(settings: Settings, seed: int, prefix: str, cells: list[Cell]) -> Any:
+def _dataset(settings: Settings, seed: int, num_samples: int, cells: list[Cell]) -> Any:
     import xarray
 
     shape = (len(settings.widths), len(ratios_of(settings)), settings.num_seeds)
+    on_map, wide = cells[: np.prod(shape)], cells[np.prod(shape) :]
+    axes, rest = ("map_width", "map_ratio", "map_seed"), ("wide_width", "map_seed")
     return xarray.Dataset(
-        table(prefix, ("map_width", "map_ratio", "map_seed"), shape, cells),
+        table(f"map_{num_samples}", axes, shape, on_map)
+        | table(f"wide_{num_samples}", rest, (-1, settings.num_seeds), wide),
         coords={
             "map_width": list(settings.widths),
+            "wide_width": list(settings.wide_widths),
             "map_ratio": list(ratios_of(settings)),
             "map_seed": list(range(seed, seed + settings.num_seeds)),
         },

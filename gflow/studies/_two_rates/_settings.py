@@ -15,6 +15,11 @@ class Settings(Config):
     )
     dim: int = option(10, help="input dimension d", at_least=1)
     widths: tuple[int, ...] = option((4, 8, 16), help="widths m of the maps, rising")
+    wide_widths: tuple[int, ...] = option(
+        (64,),
+        help="further widths, at ratio 1 (or the first) alone, for the kernel's change",
+        at_least=1,
+    )
     ratios: tuple[float, ...] = option(
         (1.0,),
         help="rate ratios eta_2/eta_1 of the maps, with eta_1 = 1",
@@ -89,6 +94,9 @@ class Settings(Config):
             widths = getattr(self, name)
             if min(widths) < 1 or list(widths) != sorted(widths):
                 raise ValueError(f"{name} must rise and be >= 1, not {widths}")
+        every = (*self.widths, *self.wide_widths)
+        if len(set(every)) < len(every):
+            raise ValueError(f"widths and wide_widths must differ, not {every}")
         for eta in self.descent_etas:
             if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
                 raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")
@@ -104,6 +112,7 @@ FULL = Settings(
     # With the first layer alone trained, a flow takes a minute at 75 examples.
     samples=(25, 35, 50),
     widths=(2, 3, 4, 6, 8, 11, 16, 32, 128),
+    wide_widths=(64, 256, 512),
     ratios=(0.0, 1.0, 10.0),
     num_seeds=8,
     compared_widths=(8, 16, 32),

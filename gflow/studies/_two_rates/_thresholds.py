@@ -26,15 +26,18 @@ class Thresholds:
     - `drift`: median over seeds of the kernel's change at the first width above m*.
     - `lazy_factor`: geometric mean of (width at which the change falls to 10 %)/m*; a
         lower bound, as a seed that does not come there counts with the largest width.
+    - `num_not_lazy`: how many seeds do not.
     """
 
     ratio: float
+    widths: tuple[float, ...]
     width: tuple[float, Interval]
     all_width: float
     num_beyond: int
     num_below: int
     drift: tuple[float, Interval]
     lazy_factor: tuple[float, Interval]
+    num_not_lazy: int
 
     def variables(self, prefix: str) -> dict[str, Any]:
         """For a dataset: value, low, high."""
@@ -56,10 +59,9 @@ def main_ratio(settings: Settings) -> float:
 def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
     """From a map, at its main ratio."""
     ratio = main_ratio(settings)
-    here = dataset.sel(map_ratio=ratio)
-    converged = here[f"{prefix}_converged"].transpose("map_seed", "map_width").values
-    drift = here[f"{prefix}_drift"].transpose("map_seed", "map_width").values
-    widths = np.asarray(settings.widths, float)
+    by_width = along_widths(dataset, prefix, ratio)
+    converged, drift = by_width["converged"].values, by_width["drift"].values
+    widths = by_width.width.values.astype(float)
     logs = np.array([_log_threshold(row, widths) for row in converged])
     firsts = np.array(
         [_first(row, drifts) for row, drifts in zip(converged, drift, strict=True)]
@@ -72,13 +74,37 @@ def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
 
     return Thresholds(
         ratio,
+        tuple(widths),
         width=of(logs, lambda v: np.exp(np.mean(v))),
         all_width=_all_width(converged, widths),
         num_beyond=int(np.sum(converged[:, -1] < 1)),
         num_below=int(np.sum((converged > 0).all(axis=1))),
         drift=of(firsts, np.median),
         lazy_factor=of(lazy - logs, lambda v: np.exp(np.mean(v))),
+        num_not_lazy=int(np.sum(~(drift[:, -1] <= LAZY))),
     )
+
+
+def along_widths(dataset: Any, prefix: str, ratio: float) -> Any:
+    """What is known of the flows at one ratio, (seed, width), at rising widths.
+
+    Those of the map and, under `wide_...`, those of the widths beside it, which are all
+    at the main ratio.
+    """
+    import xarray
+
+    here, wide = dataset.sel(map_ratio=ratio), prefix.replace("map", "wide")
+    found = {
+        name: xarray.concat(
+            [
+                here[f"{prefix}_{name}"].rename(map_width="width"),
+                dataset[f"{wide}_{name}"].rename(wide_width="width"),
+            ],
+            "width",
+        )
+        for name in ("converged", "drift")
+    }
+    return xarray.Dataset(found).sortby("width").transpose("map_seed", "width")
 
 
 def _log_threshold(converged: Any, widths: Any) -> float:
