@@ -1,6 +1,7 @@
 """Part 5: handwritten digits with random labels."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,18 +106,23 @@ def _claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
             expected=1.0,
             measured=ratio(times),
             kind="at_least",
-            note=_sooner(ratio(drifts)),
+            note=_sooner(widest, ratio),
         ),
     )
 
 
-def _sooner(moved: float) -> str:
-    """What was found where random labels were learned sooner."""
+def _sooner(widest: Any, ratio: Callable[[Any], float]) -> str:
+    """Why random labels may be learned sooner: they move the kernel more."""
+    frozen = ratio(widest["digits_frozen_time"].median("digits_seed"))
+    growth = widest["digits_growth"].median("digits_seed")
+    random, true = (float(growth.sel(digits_labels=kind)) for kind in _KINDS)
     return (
-        "Random labels were learned sooner here, and moved the kernel "
-        f"{moved:.3g} times as far (ratio of medians). Why is not proved. The source "
-        "trains large nets on far more images by stochastic gradient descent; these "
-        "are few examples, few labelings, and flows followed to zero loss."
+        f"Had the kernel stood still, random labels would have taken {frozen:.3g} "
+        "times as long as true ones (ratio of medians). But its least eigenvalue, the "
+        f"rate at which the loss ends, grew by a factor {random:.3g} under random "
+        f"labels and {true:.3g} under true ones. The source trains "
+        "large nets on far more images by stochastic gradient descent, and not to zero "
+        "loss."
     )
 
 

@@ -86,7 +86,9 @@ class Cell:
     - `drift`: ‖K(T) - K(0)‖_F/‖K(0)‖_F at the end; `flips`: share of activations.
     - `is_lazy`: whether the kernel stayed within λ_min(K(0)) of K(0) in the spectral
         norm at all saved times, which by itself proves convergence.
-    - `frozen`: loss at the horizon if the kernel stood still, relative to ‖y‖²/2.
+    - `frozen`: loss at the horizon if the kernel stood still, relative to ‖y‖²/2;
+        `frozen_time`: when it would have come to zero, infinite if not by then.
+    - `growth`: λ_min(K(T))/λ_min(K(0)), of the rate at which the loss ends.
     - `invariant`: relative drift of the invariants.
     - `undetermined`: kinks at which the flow could go on in more than one way.
     """
@@ -99,6 +101,8 @@ class Cell:
     flips: float
     is_lazy: float
     frozen: float
+    frozen_time: float
+    growth: float
     invariant: float
     undetermined: float
     evidence: str
@@ -116,8 +120,10 @@ def run_cell(data: TwoLayerInstance, ratio: float, settings: Settings) -> Cell:
     size = float(data.y @ data.y)
     ahead = np.asarray(frozen_residual(first, r0, jnp.array([settings.t1])))[0]
     frozen = float(ahead @ ahead) / size
+    time = _time_to_zero(first, r0, size, settings)
+    frozen_time = time if frozen <= settings.zero else float("inf")
     if np.isinf(ratio):
-        return _linear(first, r0, size, frozen, settings)
+        return _linear(first, r0, size, frozen, frozen_time, settings)
     run = flow(
         data,
         rates_of(ratio),
@@ -127,15 +133,16 @@ def run_cell(data: TwoLayerInstance, ratio: float, settings: Settings) -> Cell:
         zero=settings.zero,
         max_steps=settings.max_steps,
     )
-    return _measured(run, first, frozen)
+    return _measured(run, first, frozen, frozen_time)
 
 
-def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
+def _measured(run: Trajectory, first: Any, frozen: float, frozen_time: float) -> Cell:
     problem = run.origin.problem
     points = [trees.take(run.ws, k) for k in range(1, len(run.ts))]
     # Of the last and of all points: a kernel that strays may come back.
     moves = [np.asarray(tangent_kernel(problem, w)) - first for w in points]
     far = worst([np.linalg.norm(move, 2) for move in moves])
+    least, end = (np.linalg.eigvalsh(k)[0] for k in (first, first + moves[-1]))
     reached = run.result is Outcome.loss_reached
     drifts = [drift.relative for drift in run.drift.values()]
     return Cell(
@@ -145,8 +152,10 @@ def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
         loss=float(run.observed["loss"][-1]),
         drift=float(np.linalg.norm(moves[-1]) / np.linalg.norm(first)),
         flips=float(activation_flips(problem, run.w0, run.w1)),
-        is_lazy=float(far < np.linalg.eigvalsh(first)[0]),
+        is_lazy=float(far < least),
         frozen=frozen,
+        frozen_time=frozen_time,
+        growth=float(end / least),
         invariant=worst(drifts),
         undetermined=float(run.stats["solver"]["undetermined"]),
         evidence=repr(run),
@@ -154,20 +163,27 @@ def _measured(run: Trajectory, first: Any, frozen: float) -> Cell:
 
 
 def _linear(
-    kernel: Any, r0: Any, size: float, frozen: float, settings: Settings
+    kernel: Any,
+    r0: Any,
+    size: float,
+    frozen: float,
+    frozen_time: float,
+    settings: Settings,
 ) -> Cell:
     """With the first layer frozen the model is linear: its flow is exp(-K t) r₀."""
     reached = frozen <= settings.zero
     return Cell(
         outcome="closed form",
         converged=float(reached),
-        time=_time_to_zero(kernel, r0, size, settings) if reached else float("nan"),
+        time=frozen_time if reached else float("nan"),
         loss=0.5 * size * frozen,
         drift=0.0,
         flips=0.0,
         # It moves by nothing: what counts is whether its least eigenvalue is positive.
         is_lazy=float(np.linalg.matrix_rank(kernel, hermitian=True) == len(r0)),
         frozen=frozen,
+        frozen_time=frozen_time,
+        growth=1.0,
         invariant=float("nan"),
         undetermined=0.0,
         evidence=f"exp(-K t) r0: loss {frozen:.6g} of |y|^2/2 at t = {settings.t1:g}",
