@@ -89,7 +89,7 @@ class Settings(Config):
     )
     num_steps: int = option(3000, help="steps of the discrete methods", at_least=1)
     num_evaluations: int = option(
-        1000, help="losses that a search without gradients may look at", at_least=10
+        300, help="losses that a search without gradients may look at", at_least=10
     )
     eta: float = option(
         0.001,

@@ -177,9 +177,9 @@ def _why(settings: Settings, data: Any, k: int) -> str:
     )
     if exact < plain:
         return f"{told} So the strength is too large for this target."
-    return (
-        f"{told} So it is not the penalty that loses, but a net short of its minimum."
-    )
+    if tv < plain:
+        return f"{told} So not the penalty loses, but a net short of its minimum."
+    return told
 
 
 def _cut_claims(dataset: Any, is_published: bool) -> list[Claim]:
