@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ import xarray
 from gflow.models import two_layer_instance
 from gflow.studies import with_settings
 from gflow.studies._two_rates import study
+from gflow.studies._two_rates._digits import _claims as digits_claims
 from gflow.studies._two_rates._initializations import _SETTINGS, _claims, _draw
 from gflow.studies._two_rates._map_claims import map_claims
 from gflow.studies._two_rates._maps import maps
 from gflow.studies._two_rates._runs import Cell, run_cell
 from gflow.studies._two_rates._settings import SMOKE, Settings
-from gflow.studies._two_rates._thresholds import thresholds
+from gflow.studies._two_rates._thresholds import along_widths, thresholds
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,45 @@ def test_a_cell_follows_its_flow() -> None:
     off = np.abs(after) > 1e-3
     np.testing.assert_allclose(cell.flips, np.mean(off & (before * after < 0)))
     assert cell.invariant < 1e-3
+    values, vectors = np.linalg.eigh(_kernel(data.X, data.w0))
+    r = vectors.T @ (np.maximum(before, 0) @ np.asarray(data.w0["a"]) - data.y)
+    left = np.sum((r * np.exp(-values * cell.frozen_time)) ** 2)
+    np.testing.assert_allclose(left / (data.y @ data.y), 1e-2, rtol=1e-6)
+
+
+def test_a_cell_tells_how_its_kernel_grows() -> None:
+    """Against kernels by hand, of a flow that meets no kink, followed by Euler."""
+    settings = with_settings(SMOKE, ["t1=2", "zero=1e-6"])
+    data = two_layer_instance(4, 3, 8, seed=7)
+    cell = run_cell(data, 2.0, settings)
+    w = {name: np.asarray(part) for name, part in data.w0.items()}
+    num = 20_000
+    for _ in range(num):
+        z = data.X @ w["w"].T
+        r = np.maximum(z, 0) @ w["a"] - data.y
+        slopes = {
+            "w": ((z > 0) * r[:, None] * w["a"]).T @ data.X,
+            "a": 2 * np.maximum(z, 0).T @ r,
+        }
+        w = {name: part - 2 / num * slopes[name] for name, part in w.items()}
+    start, end = (np.linalg.eigvalsh(_kernel(data.X, at))[0] for at in (data.w0, w))
+    np.testing.assert_allclose(cell.growth, end / start, rtol=1e-3)
+    assert cell.growth > 1.02
+
+
+def _kernel(X: np.ndarray, w: Any) -> np.ndarray:
+    """Of a ReLU net with rates (1, 2), by hand."""
+    z = X @ np.asarray(w["w"]).T
+    slopes = (z > 0) * np.asarray(w["a"])
+    return (X @ X.T) * (slopes @ slopes.T) + 2 * np.maximum(z, 0) @ np.maximum(z, 0).T
+
+
+def test_a_singular_kernel_has_no_growth() -> None:
+    """Of 9 parameters and 12 examples; that one flow does not converge, and ends."""
+    settings = with_settings(SMOKE, ["t1=1", "zero=1e-2"])
+    cell = run_cell(two_layer_instance(12, 2, 3, seed=0), 1.0, settings)
+    assert np.isnan(cell.growth)
+    assert cell.frozen_time == np.inf
 
 
 def test_thresholds_by_hand() -> None:
@@ -122,6 +163,71 @@ def test_wider_nets_tell_where_the_kernel_rests() -> None:
     short = thresholds(_map(converged, [1.0], scale=2.0, wide=16), "map_5", settings)
     assert short.num_not_lazy == 2
     np.testing.assert_allclose(short.lazy_factor[0], 16 / 2)
+
+
+def test_a_wide_width_may_lie_between_those_of_the_map() -> None:
+    """The second seed fails at 1 and 2, and at 3 it does not."""
+    settings = with_settings(SMOKE, ["widths=1,2,4,8", "ratios=1", "wide_widths=3"])
+    converged = [[0.0, 1, 1, 1], [0, 0, 1, 1]]
+    found = thresholds(_map(converged, [1.0], wide=3), "map_5", settings)
+    assert found.widths == (1, 2, 3, 4, 8)
+    np.testing.assert_allclose(found.width[0], (2 * 6) ** 0.25)
+    assert [width for width, _ in found.firsts] == [2, 3]
+
+
+def test_a_wide_width_of_the_map_is_not_run_again() -> None:
+    """And there may be none beside it."""
+    settings = with_settings(SMOKE, ["widths=4,64", "num_resamples=100"])
+    assert settings.beside == ()
+    rows = [
+        {f"{w} {r} {s}": _cell(1.0) for r in (1.0, np.inf) for s in range(4)}
+        for w in (4, 64)
+    ]
+    part = maps(settings, 0, 50)
+    assert len(part.pieces) == 2
+    dataset = part.join(rows).dataset
+    assert dataset is not None
+    assert along_widths(dataset, "map_50").width.values.tolist() == [4, 64]
+
+
+def test_a_change_at_the_boundary_that_is_not_decided_tells_its_seeds() -> None:
+    """At their first widths, 2 and 4, the kernels change by 0.5 and 2."""
+    settings = with_settings(SMOKE, ["widths=1,2,4,8", "ratios=1", "frozen_first=no"])
+    dataset = _map([[0.0, 1, 1, 1], [0, 0, 1, 1]], [1.0])
+    drift = np.array([[9, 0.5, 0.1, 0.1], [9, 9, 2, 0.1]])[..., None]
+    dataset["map_5_drift"] = dataset["map_5_drift"].copy(data=drift)
+    found = thresholds(dataset, "map_5", settings)
+    claims = {c.name: c for c in map_claims(settings, 5, dataset, found)}
+    assert not claims["boundary-drift-n5"].holds
+    assert "0.5 at 2, 2 at 4" in claims["boundary-drift-n5"].note
+
+
+@pytest.mark.parametrize(
+    ("frozen", "is_said"), [([3.0, 2.0], True), ([2.0, 3.0], False), (np.inf, False)]
+)
+def test_why_random_labels_may_be_sooner(frozen: Any, is_said: bool) -> None:
+    """That they move the kernel more, only if without that they would be later."""
+    axes = ("digits_labels", "digits_width", "digits_seed")
+
+    def numbers(random_and_true: Any) -> Any:
+        return axes, np.broadcast_to(np.reshape(random_and_true, (-1, 1, 1)), (2, 1, 2))
+
+    dataset = xarray.Dataset(
+        {
+            "digits_converged": numbers(1.0),
+            "digits_drift": numbers(1.0),
+            "digits_time": numbers([1.0, 2.0]),
+            "digits_frozen_time": numbers(frozen),
+            "digits_growth": numbers([4.0, 1.5]),
+        },
+        coords={"digits_labels": ["random", "true"], "digits_width": [16]},
+    )
+    settings = with_settings(SMOKE, ["digits_widths=16"])
+    note = {c.name: c for c in digits_claims(settings, dataset)}[
+        "digits-random-slower"
+    ].note
+    assert "a factor 4 under random labels and 1.5" in note
+    assert ("not proved" in note) == is_said
 
 
 def test_a_seed_that_never_converges_has_no_threshold() -> None:
@@ -182,14 +288,18 @@ def _map(
     widths, axes = np.array([1, 2, 4, 8]), ("map_seed", "map_width", "map_ratio")
     grid = np.repeat(np.array(converged)[..., None], len(ratios), axis=-1)
     drift = np.broadcast_to((scale / widths)[None, :, None], grid.shape)
-    last = np.array(converged)[:, -1:]
+    beside, last = ("map_seed", "wide_width"), np.array(converged)[:, -1:]
     return xarray.Dataset(
         {
             "map_5_converged": (axes, grid),
             "map_5_drift": (axes, drift),
+            "map_5_loss": (axes, np.zeros(grid.shape)),
+            "map_5_flips": (axes, np.zeros(grid.shape)),
             "map_5_invariant": (axes, np.zeros(grid.shape)),
-            "wide_5_converged": (("map_seed", "wide_width"), last),
-            "wide_5_drift": (("map_seed", "wide_width"), 0 * last + scale / wide),
+            "wide_5_converged": (beside, last),
+            "wide_5_drift": (beside, 0 * last + scale / wide),
+            "wide_5_loss": (beside, 0 * last),
+            "wide_5_flips": (beside, 0 * last),
         },
         coords={
             "map_width": widths,

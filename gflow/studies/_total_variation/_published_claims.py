@@ -177,7 +177,7 @@ def _why(settings: Settings, data: Any, k: int) -> str:
     )
     if exact < plain:
         return f"{told} So the strength is too large for this target."
-    if tv < plain:
+    if tv < plain <= noisy:
         return f"{told} So not the penalty loses, but a net short of its minimum."
     return told
 

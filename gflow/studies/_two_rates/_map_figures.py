@@ -81,12 +81,10 @@ def draw_boundary(dataset: Any) -> Any:
     from ...plots import COLORS, label_ticks, panels
 
     figure, (left, right) = panels(2)
-    ratios = dataset.map_ratio.values
-    ratio = 1.0 if 1.0 in ratios else ratios[0]
     names = [str(name) for name in dataset if str(name).endswith("_converged")]
     found = sorted(int(name.split("_")[1]) for name in names if name.startswith("map_"))
     for n, color in zip(found, COLORS, strict=False):
-        here = along_widths(dataset, f"map_{n}", ratio)
+        here = along_widths(dataset, f"map_{n}")
         x = here.width.values * (dataset.attrs["dim"] + 1) / n
         converged = here["converged"]
         num = converged.sizes["map_seed"]

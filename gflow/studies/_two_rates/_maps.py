@@ -30,7 +30,7 @@ def maps(settings: Settings, seed: int, num_samples: int) -> Divided:
     """
     rows = [
         *((width, ratios_of(settings)) for width in settings.widths),
-        *((width, (main_ratio(settings),)) for width in settings.wide_widths),
+        *((width, (main_ratio(settings.ratios),)) for width in settings.beside),
     ]
     return Divided(
         [
@@ -96,7 +96,7 @@ def _dataset(settings: Settings, seed: int, num_samples: int, cells: list[Cell])
         | table(f"wide_{num_samples}", rest, (-1, settings.num_seeds), wide),
         coords={
             "map_width": list(settings.widths),
-            "wide_width": list(settings.wide_widths),
+            "wide_width": list(settings.beside),
             "map_ratio": list(ratios_of(settings)),
             "map_seed": list(range(seed, seed + settings.num_seeds)),
         },

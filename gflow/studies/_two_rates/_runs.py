@@ -88,7 +88,8 @@ class Cell:
         norm at all saved times, which by itself proves convergence.
     - `frozen`: loss at the horizon if the kernel stood still, relative to ‖y‖²/2;
         `frozen_time`: when it would have come to zero, infinite if not by then.
-    - `growth`: λ_min(K(T))/λ_min(K(0)), of the rate at which the loss ends.
+    - `growth`: λ_min(K(T))/λ_min(K(0)), of the rate at which the loss ends; NaN for a
+        singular K(0). Where values are held on their kinks K is that of one side.
     - `invariant`: relative drift of the invariants.
     - `undetermined`: kinks at which the flow could go on in more than one way.
     """
@@ -120,10 +121,10 @@ def run_cell(data: TwoLayerInstance, ratio: float, settings: Settings) -> Cell:
     size = float(data.y @ data.y)
     ahead = np.asarray(frozen_residual(first, r0, jnp.array([settings.t1])))[0]
     frozen = float(ahead @ ahead) / size
-    time = _time_to_zero(first, r0, size, settings)
-    frozen_time = time if frozen <= settings.zero else float("inf")
+    never = frozen > settings.zero
+    frozen_time = float("inf") if never else _time_to_zero(first, r0, size, settings)
     if np.isinf(ratio):
-        return _linear(first, r0, size, frozen, frozen_time, settings)
+        return _linear(first, size, frozen, frozen_time, settings)
     run = flow(
         data,
         rates_of(ratio),
@@ -155,7 +156,7 @@ def _measured(run: Trajectory, first: Any, frozen: float, frozen_time: float) ->
         is_lazy=float(far < least),
         frozen=frozen,
         frozen_time=frozen_time,
-        growth=float(end / least),
+        growth=float(end / least) if _is_definite(first) else float("nan"),
         invariant=worst(drifts),
         undetermined=float(run.stats["solver"]["undetermined"]),
         evidence=repr(run),
@@ -164,7 +165,6 @@ def _measured(run: Trajectory, first: Any, frozen: float, frozen_time: float) ->
 
 def _linear(
     kernel: Any,
-    r0: Any,
     size: float,
     frozen: float,
     frozen_time: float,
@@ -180,14 +180,19 @@ def _linear(
         drift=0.0,
         flips=0.0,
         # It moves by nothing: what counts is whether its least eigenvalue is positive.
-        is_lazy=float(np.linalg.matrix_rank(kernel, hermitian=True) == len(r0)),
+        is_lazy=float(_is_definite(kernel)),
         frozen=frozen,
         frozen_time=frozen_time,
-        growth=1.0,
+        growth=1.0 if _is_definite(kernel) else float("nan"),
         invariant=float("nan"),
         undetermined=0.0,
         evidence=f"exp(-K t) r0: loss {frozen:.6g} of |y|^2/2 at t = {settings.t1:g}",
     )
+
+
+def _is_definite(kernel: Any) -> bool:
+    """Whether no eigenvalue is zero, to rounding."""
+    return bool(np.linalg.matrix_rank(kernel, hermitian=True) == len(kernel))
 
 
 def _time_to_zero(kernel: Any, r0: Any, size: float, settings: Settings) -> float:

@@ -17,7 +17,7 @@ class Settings(Config):
     widths: tuple[int, ...] = option((4, 8, 16), help="widths m of the maps, rising")
     wide_widths: tuple[int, ...] = option(
         (64,),
-        help="further widths, at ratio 1 (or the first) alone, for the kernel's change",
+        help="widths at ratio 1 (or the first) alone, that tell where the kernel rests",
         at_least=1,
     )
     ratios: tuple[float, ...] = option(
@@ -88,15 +88,17 @@ class Settings(Config):
         2000, help="bootstrap resamples of an interval", at_least=100
     )
 
+    @property
+    def beside(self) -> tuple[int, ...]:
+        """Those of the wide widths that the maps do not have themselves."""
+        return tuple(sorted(set(self.wide_widths) - set(self.widths)))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("widths", "digits_widths"):
             widths = getattr(self, name)
             if min(widths) < 1 or list(widths) != sorted(widths):
                 raise ValueError(f"{name} must rise and be >= 1, not {widths}")
-        every = (*self.widths, *self.wide_widths)
-        if len(set(every)) < len(every):
-            raise ValueError(f"widths and wide_widths must differ, not {every}")
         for eta in self.descent_etas:
             if abs(0.5 / eta - round(0.5 / eta)) > 1e-9 * 0.5 / eta:
                 raise ValueError(f"descent_etas must divide 0.5, not {eta:g}")

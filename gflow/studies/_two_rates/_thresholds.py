@@ -1,6 +1,7 @@
 """The width at which flows begin to converge, with an interval over seeds."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class Thresholds:
     - `lazy_factor`: geometric mean of (width at which the change falls to 10 %)/m*; a
         lower bound, as a seed that does not come there counts with the largest width.
     - `num_not_lazy`: how many seeds do not.
+    - `firsts`: for each seed the first width above m*, and the kernel's change there.
     """
 
     ratio: float
@@ -38,6 +40,7 @@ class Thresholds:
     drift: tuple[float, Interval]
     lazy_factor: tuple[float, Interval]
     num_not_lazy: int
+    firsts: tuple[tuple[float, float], ...]
 
     def variables(self, prefix: str) -> dict[str, Any]:
         """For a dataset: value, low, high."""
@@ -51,20 +54,22 @@ class Thresholds:
         }
 
 
-def main_ratio(settings: Settings) -> float:
+def main_ratio(ratios: Sequence[float]) -> float:
     """The ratio of the claims: 1 where it was asked for, or else the first."""
-    return 1.0 if 1.0 in settings.ratios else settings.ratios[0]
+    return 1.0 if 1.0 in ratios else ratios[0]
 
 
 def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
     """From a map, at its main ratio."""
-    ratio = main_ratio(settings)
-    by_width = along_widths(dataset, prefix, ratio)
+    by_width = along_widths(dataset, prefix)
     converged, drift = by_width["converged"].values, by_width["drift"].values
     widths = by_width.width.values.astype(float)
     logs = np.array([_log_threshold(row, widths) for row in converged])
     firsts = np.array(
-        [_first(row, drifts) for row, drifts in zip(converged, drift, strict=True)]
+        [
+            _first(row, drifts, widths)
+            for row, drifts in zip(converged, drift, strict=True)
+        ]
     )
     lazy = np.array([_log_lazy(row, widths) for row in drift])
     num = settings.num_resamples
@@ -73,27 +78,28 @@ def thresholds(dataset: Any, prefix: str, settings: Settings) -> Thresholds:
         return bootstrap(values, statistic, num, seed=0)
 
     return Thresholds(
-        ratio,
+        main_ratio(settings.ratios),
         tuple(widths),
         width=of(logs, lambda v: np.exp(np.mean(v))),
         all_width=_all_width(converged, widths),
         num_beyond=int(np.sum(converged[:, -1] < 1)),
         num_below=int(np.sum((converged > 0).all(axis=1))),
-        drift=of(firsts, np.median),
+        drift=of(firsts[:, 1], np.median),
         lazy_factor=of(lazy - logs, lambda v: np.exp(np.mean(v))),
         num_not_lazy=int(np.sum(~(drift[:, -1] <= LAZY))),
+        firsts=tuple((float(width), float(moved)) for width, moved in firsts),
     )
 
 
-def along_widths(dataset: Any, prefix: str, ratio: float) -> Any:
-    """What is known of the flows at one ratio, (seed, width), at rising widths.
+def along_widths(dataset: Any, prefix: str) -> Any:
+    """What is known of the flows at the main ratio, (seed, width), at rising widths.
 
-    Those of the map and, under `wide_...`, those of the widths beside it, which are all
-    at the main ratio.
+    Those of the map and, under `wide_...`, those of the widths beside it.
     """
     import xarray
 
-    here, wide = dataset.sel(map_ratio=ratio), prefix.replace("map", "wide")
+    here = dataset.sel(map_ratio=main_ratio(dataset.map_ratio.values.tolist()))
+    wide = prefix.replace("map", "wide")
     found = {
         name: xarray.concat(
             [
@@ -102,7 +108,7 @@ def along_widths(dataset: Any, prefix: str, ratio: float) -> Any:
             ],
             "width",
         )
-        for name in ("converged", "drift")
+        for name in ("converged", "loss", "drift", "flips")
     }
     return xarray.Dataset(found).sortby("width").transpose("map_seed", "width")
 
@@ -129,11 +135,11 @@ def _all_width(converged: Any, widths: Any) -> float:
     return float(widths[first]) if first < len(widths) else float("nan")
 
 
-def _first(converged: Any, drift: Any) -> float:
-    """The kernel's change at the first width from which on all converge."""
+def _first(converged: Any, drift: Any, widths: Any) -> tuple[float, float]:
+    """The first width from which on all converge, and the kernel's change there."""
     failed = np.flatnonzero(converged < 1)
     first = failed[-1] + 1 if len(failed) else 0
-    return float(drift[first]) if first < len(drift) else float("nan")
+    return (widths[first], drift[first]) if first < len(drift) else (np.nan, np.nan)
 
 
 def _log_lazy(drift: Any, widths: Any) -> float:
