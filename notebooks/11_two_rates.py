@@ -119,12 +119,16 @@ def show(name):
 #
 # One map for each number of examples: which flows come to zero loss, which of them
 # would have done so had the kernel stayed as it was at the start (a model linear in its
-# weights, which wide nets are nearly), and how far kernel and activations moved. That
-# linear model would come to zero loss at widths no larger: what tells the two apart
-# is not who converges, but that the kernel moves. Right of the dashed line the net has
-# more parameters than there are examples. A flow that runs out of steps counts as one
-# that does not come to zero loss. Narrow nets rest at kinks above it; but where only
-# the first layer learns, at width 128 and n = 50, three flows were still falling.
+# weights, which wide nets are nearly), and how far kernel and activations moved. In each
+# cell that linear model would come to zero loss on no fewer of the instances than the
+# flow (though not on the same: here and there the flow does and it does not). What
+# tells the two apart is not who converges, but that the kernel moves. Right of the
+# dashed line the net has more parameters than there are examples.
+#
+# A flow that runs out of steps counts as one that does not come to zero loss. Where
+# both layers learn, those looked at closely rest at kinks above it. Where only the
+# first does (ratio 0) some are still falling, three at width 128 and n = 50 and some
+# of the narrow ones: that row tells of the budget too.
 
 # %%
 samples = record.manifest["configuration"]["samples"]
@@ -168,10 +172,10 @@ for name in ("initializations", "descent", "digits"):
 # - Nets learn arbitrary labels as soon as they have a few parameters per example. At
 #   that width the kernel changes by more than its own size (at n = 25 in the median,
 #   not surely): this is no kernel regime, which begins at widths many times larger. How
-#   far the kernel moves is told by the parameters per example: the curves of the three
-#   n nearly coincide.
+#   far the kernel moves is told by the parameters per example: in d = 10 dimensions the
+#   curves of the three n nearly coincide.
 # - With the first layer frozen nothing narrower than the number of examples can fit;
-#   with the second frozen it takes more width and much more time. Training both is what
-#   makes narrow nets converge.
+#   with the second frozen it takes much more time, and within the steps allowed more
+#   width. Training both is what makes narrow nets converge soon.
 # - Random labels on real images behave the same way. True ones need less width, but at
 #   equal width more time.
