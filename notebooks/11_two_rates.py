@@ -120,8 +120,8 @@ def show(name):
 # One map for each number of examples: which flows come to zero loss, which of them
 # would have done so had the kernel stayed as it was at the start (a model linear in its
 # weights, which wide nets are nearly), and how far kernel and activations moved. In
-# each cell that linear model would come to zero loss on no fewer of the instances than the
-# flow (though not on the same: here and there the flow does and it does not). What
+# each cell that linear model would come to zero loss on no fewer of the instances than
+# the flow (though not on the same: here and there the flow does and it does not). What
 # tells the two apart is not who converges, but that the kernel moves. Right of the
 # dashed line the net has more parameters than there are examples.
 #
