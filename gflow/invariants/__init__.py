@@ -1,8 +1,12 @@
 """What should not change along a flow."""
 
 from ._chains import chain_invariants as chain_invariants
+from ._count import LawCount as LawCount, count as count
 from ._deep_linear import deep_linear_invariants as deep_linear_invariants
 from ._diagonal import diagonal_invariants as diagonal_invariants
+from ._discover import Discovery as Discovery, discover as discover
 from ._drift import drift as drift
 from ._invariant import Invariant as Invariant
+from ._law import Law as Law
+from ._mend import Mended as Mended
 from ._relu import relu_invariants as relu_invariants

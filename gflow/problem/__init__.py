@@ -18,7 +18,8 @@ from ._margin import (
     exponential_loss as exponential_loss,
     logistic_loss as logistic_loss,
 )
-from ._metric import Metric as Metric, Rates as Rates
+from ._metric import Metric as Metric, Rates as Rates, as_metric as as_metric
+from ._mirror import Mirror as Mirror
 from ._objective import Objective as Objective
 from ._piecewise import PiecewiseModel as PiecewiseModel
 from ._problem import Problem as Problem

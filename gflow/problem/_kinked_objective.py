@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 
 from .._types import Params, Scalar
 from ._kinks import Activate, Kinks
-from ._metric import Metric, Rates
+from ._metric import Metric, as_metric
 from ._problem import Problem
 
 
@@ -50,7 +50,7 @@ class KinkedObjective(Problem):
         loss: Callable[[Params, Activate], Any],
         *,
         slopes: tuple[float, float] = (0.0, 1.0),
-        rates: PyTree[float] | None = None,
+        rates: Metric | PyTree[float] | None = None,
         predict: Callable[[Params], Any] | None = None,
     ) -> None:
         if not callable(loss):
@@ -58,7 +58,7 @@ class KinkedObjective(Problem):
         self.slopes = checked_slopes(slopes)
         self._loss = loss
         self._predict = predict
-        self.metric = None if rates is None else Rates(rates)
+        self.metric = as_metric(rates)
 
     @property
     def kinks(self) -> Kinks:

@@ -85,3 +85,10 @@ class Rates(Metric):
                 f"(rates {jax.tree.structure(self.prefix)}, "
                 f"w0 {jax.tree.structure(w)})"
             ) from error
+
+
+def as_metric(rates: Metric | PyTree[float] | None) -> Metric | None:
+    """The metric that an argument `rates` stands for."""
+    if rates is None or isinstance(rates, Metric):
+        return rates
+    return Rates(rates)

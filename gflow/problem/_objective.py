@@ -7,7 +7,7 @@ import jax
 from jaxtyping import PyTree
 
 from .._types import Params, Scalar
-from ._metric import Metric, Rates
+from ._metric import Metric, as_metric
 from ._problem import Problem
 
 
@@ -20,7 +20,8 @@ class Objective(Problem):
 
     - `loss`: `w -> scalar`, traceable by jax. If it is an equinox module, its arrays
         are data: other data of equal shape do not compile anew.
-    - `rates`: a tree prefix of `w` with a rate ≥ 0 for each group, or None for 1.
+    - `rates`: a tree prefix of `w` with a rate ≥ 0 for each group, or
+        any other `gflow.problem.Metric`; None for 1.
     - `predict`: `w -> array`, the function the parameters stand for, if there is one;
         `compare` then measures distance in function space too.
 
@@ -44,14 +45,14 @@ class Objective(Problem):
         self,
         loss: Callable[[Params], Any],
         *,
-        rates: PyTree[float] | None = None,
+        rates: Metric | PyTree[float] | None = None,
         predict: Callable[[Params], Any] | None = None,
     ) -> None:
         if not callable(loss):
             raise TypeError(f"loss must be a function of the parameters, not {loss!r}")
         self._loss = loss
         self._predict = predict
-        self.metric = None if rates is None else Rates(rates)
+        self.metric = as_metric(rates)
 
     def loss(self, w: Params) -> Scalar:
         """L(w)."""

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from .._types import Params, Scalar
 from ._kinks import Kinks
-from ._metric import Metric, Rates
+from ._metric import Metric, as_metric
 from ._piecewise import PiecewiseModel, RiskKinks
 from ._problem import Problem
 
@@ -67,7 +67,7 @@ class EmpiricalRisk(Problem):
         *,
         criterion: Callable[[Any, Any], Any] = half_sum_squares,
         penalty: Callable[[Params], Any] | None = None,
-        rates: PyTree[float] | None = None,
+        rates: Metric | PyTree[float] | None = None,
     ) -> None:
         if not callable(model):
             raise TypeError(f"model must be a function (w, inputs), not {model!r}")
@@ -79,7 +79,7 @@ class EmpiricalRisk(Problem):
         self.targets = jax.tree.map(jnp.asarray, targets)
         self.criterion = criterion
         self.penalty = penalty
-        self.metric = None if rates is None else Rates(rates)
+        self.metric = as_metric(rates)
 
     def loss(self, w: Params) -> Scalar:
         """criterion(model(w, inputs), targets) + penalty(w)."""

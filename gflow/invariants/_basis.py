@@ -1,0 +1,109 @@
+"""The functions of the parameters among which laws are sought."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._drive import Flat
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Term:
+    """Π w_i^e over `factors` (i, e) in ascending i, or log |w_i| of the one factor."""
+
+    factors: tuple[tuple[int, int], ...]
+    is_log: bool = False
+
+    @property
+    def complexity(self) -> int:
+        """Degree, and more than any degree for what is no polynomial."""
+        if self.is_log or any(power < 0 for _, power in self.factors):
+            return 10 + sum(abs(power) for _, power in self.factors)
+        return sum(power for _, power in self.factors)
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """An array of parameters: its name, its shape, where it starts in the flat ones."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def places(self) -> np.ndarray:
+        """The flat index of each entry."""
+        size = int(np.prod(self.shape, dtype=int))
+        return np.arange(self.start, self.start + size).reshape(self.shape)
+
+
+class Basis(NamedTuple):
+    """Terms, and what they are."""
+
+    what: str
+    terms: list[Term]
+
+
+def values(terms: Sequence[Term], w: Flat) -> Float[Array, " terms"]:
+    """Each term at w."""
+    width = max(len(term.factors) for term in terms)
+    padded = [(*t.factors, *[(len(w), 0)] * (width - len(t.factors))) for t in terms]
+    table = np.array(padded)  # terms, factors, (index, power)
+    is_log = np.array([term.is_log for term in terms])
+    powers = np.where(is_log[:, None], 0, table[..., 1])
+    out = jnp.prod(jnp.append(w, 1.0)[table[..., 0]] ** powers, axis=1)
+    if not is_log.any():
+        return out
+    logs = jnp.log(jnp.abs(w[table[is_log, 0, 0]]))
+    return out.at[np.flatnonzero(is_log)].set(logs)
+
+
+def bases(
+    leaves: Sequence[Leaf], degree: int, powers: Sequence[int], most: int
+) -> Iterator[Basis]:
+    """Larger and larger sets of terms, up to `most` terms."""
+    size = sum(leaf.places.size for leaf in leaves)
+    pure = [Term(((i, e),)) for e in range(1, min(degree, 2) + 1) for i in range(size)]
+    other = [Term(((i, e),)) for e in powers for i in range(size)]
+    other += [Term(((i, 1),), is_log=True) for i in range(size)]
+    near = pure + (list(_neighbors(leaves)) if degree > 1 else [])
+    steps = [
+        ("squares", pure),
+        ("squares and products of neighbors", near),
+        ("squares, products of neighbors, powers and logarithms", near + other),
+    ]
+    for what, terms in steps:
+        if len(terms) <= most:
+            yield Basis(what, terms)
+    num_products = sum(
+        int(np.prod([(size + k) / (k + 1) for k in range(d)]))
+        for d in range(1, degree + 1)
+    )
+    if num_products + len(other) <= most:
+        what = f"products to degree {degree}, powers and logarithms"
+        yield Basis(what, list(_products(size, degree)) + other)
+
+
+def _neighbors(leaves: Sequence[Leaf]) -> Iterator[Term]:
+    """Products of two entries that differ in one index, or in the leaf alone."""
+    for leaf in leaves:
+        for axis in range(len(leaf.shape)):
+            lines = np.moveaxis(leaf.places, axis, -1).reshape(-1, leaf.shape[axis])
+            for line in lines:
+                for i, j in itertools.combinations(line.tolist(), 2):
+                    yield Term(((i, 1), (j, 1)))
+    for one, other in itertools.combinations(leaves, 2):
+        if one.shape == other.shape:
+            pairs = zip(one.places.ravel(), other.places.ravel(), strict=True)
+            yield from (Term(((int(i), 1), (int(j), 1))) for i, j in pairs)
+
+
+def _products(size: int, degree: int) -> Iterator[Term]:
+    for total in range(1, degree + 1):
+        for chosen in itertools.combinations_with_replacement(range(size), total):
+            yield Term(tuple((i, chosen.count(i)) for i in sorted(set(chosen))))

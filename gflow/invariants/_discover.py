@@ -1,0 +1,222 @@
+"""Conservation laws from gradients alone."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from .. import _trees as trees
+from .._types import Params
+from ..problem import Metric
+from ._basis import Basis, Leaf, bases
+from ._count import LawCount, counted
+from ._drive import Drive, drive
+from ._law import Law
+from ._mend import Mended, mend
+from ._search import RTOL, Search, flow_drift, search
+
+# The largest basis: its matrix is factored in some twenty seconds on a core.
+_MOST_TERMS = 4000
+
+# Laws that are printed.
+_SHOWN = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Discovery:
+    """The laws that were found, and whether they are all.
+
+    **Fields:**
+
+    - `laws`: independent ones, simple ones first.
+    - `count`: how many there are.
+    - `basis`: `basis.terms`, among which they were sought, and `basis.what` they are.
+    - `gap`: the least pivot of the matrix that counts over the largest that does not.
+    - `residual`: max over laws and fresh draws of |⟨∇h, χ⟩| over ‖∇h‖ ‖χ‖.
+    - `drift`: max over laws of the relative drift along a flow simulated at rtol 1e-8
+        on random targets; nan if there are no laws or the flow failed, see `notes`.
+    - `num_dependent`: laws found besides, that are functions of these.
+    - `leaves`, `drive`: the parameters' names, and what pushes them.
+    """
+
+    laws: tuple[Law, ...]
+    count: LawCount
+    basis: Basis
+    gap: float
+    residual: float
+    drift: float
+    num_dependent: int
+    notes: tuple[str, ...]
+    leaves: tuple[Leaf, ...]
+    drive: Drive
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many were found as there are."""
+        return len(self.laws) == self.count.num_laws
+
+    @property
+    def verdict(self) -> str:
+        """Whether the laws are all, in a few words."""
+        missing = self.count.num_laws - len(self.laws)
+        if missing == 0:
+            return "complete" if self.laws else "complete: there is none"
+        return f"{missing} law{'' if missing == 1 else 's'} not found"
+
+    def mend(
+        self, h: Callable[[Params], Any], *, key: Array | None = None
+    ) -> tuple[Mended, ...]:
+        """Examine a quantity, and name the law that it was meant to be.
+
+        **Arguments:** `h`: w -> a number or an array; `key`: of the random parameters,
+        by default `jax.random.key(1)`.
+
+        **Returns:** for each entry whether it is conserved whatever the loss, and if
+        not, the law that shares the most of its terms and what h lacks to be it.
+
+        ```python
+        >>> import jax, jax.numpy as jnp
+        >>> from gflow.invariants import discover
+        >>> like = {"u": jnp.ones(()), "b": jnp.ones(()), "v": jnp.ones(())}
+        >>> def neuron(w, x):
+        ...     return w["v"] * jax.nn.relu(w["u"] * x + w["b"])
+        >>> found = discover(neuron, like, inputs=jnp.linspace(-5, 5, 20))
+        >>> found.mend(lambda w: w["u"] ** 2 - w["v"] ** 2)[0].lacks
+        'b^2'
+
+        ```
+        """
+        with jax.enable_x64(True):
+            key = jax.random.key(1) if key is None else key
+            return mend(self.drive, self.leaves, self.laws, self.basis.terms, h, key)
+
+    def __repr__(self) -> str:
+        """The formulas and the evidence."""
+        lines = [f"{len(self.laws)} found, {self.verdict} ({self.count!r})"]
+        shown = [f"  {law.formula}" for law in self.laws[:_SHOWN]]
+        lines += shown
+        if len(self.laws) > len(shown):
+            lines.append(f"  ... and {len(self.laws) - len(shown)} more")
+        lines.append(f"  sought among {len(self.basis.terms)} terms: {self.basis.what}")
+        if self.laws:
+            lines.append(
+                f"  rate on fresh points {self.residual:.0e}, drift along a flow "
+                f"{self.drift:.0e} (rtol {RTOL:.0e}), gap {self.gap:.0e}"
+            )
+        if self.num_dependent:
+            lines.append(f"  {self.num_dependent} more are functions of these")
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+
+def discover(
+    phi: Callable[..., Any],
+    like: Params,
+    *,
+    inputs: PyTree[Any] | None = None,
+    rates: Metric | PyTree[float] | None = None,
+    degree: int = 2,
+    powers: Sequence[int] = (-2, -1),
+    key: Array | None = None,
+) -> Discovery:
+    """Find the conservation laws of gradient flow, whatever the loss.
+
+    From gradients alone, with no hint about the model: the null space of ⟨∇h, χ⟩ = 0
+    over random parameters and random fields χ = G^-1 ∇(c·φ), among sets of terms that
+    grow until there are as many laws as `count` tells: linear terms and squares;
+    products of neighbors, entries of one array that differ in one index or entries of
+    two arrays of one shape at one index; powers and logarithms; all products. Reduced
+    to sparse vectors of integers, told in the parameters' names, and verified on fresh
+    draws and along a simulated flow.
+
+    **Arguments:**
+
+    - `phi`, `like`, `inputs`, `rates`: as in `count`.
+    - `degree`: of the products, >= 1.
+    - `powers`: of single parameters that are sought besides, with logarithms.
+    - `key`: of the draws, by default `jax.random.key(0)`.
+
+    **Returns:** `Discovery`. Laws that are functions of the others are left out.
+
+    **Raises:** as `count`; `ValueError` for a degree < 1 and for a power that is none.
+
+    **Cost:** a gradient a row, as many rows as terms; O(terms³) for the null space, at
+    most 4,000 terms. Larger sets are not tried: with 2,000 parameters squares, with
+    300 most products of neighbors, with 80 all products of two.
+
+    ```python
+    >>> import jax.numpy as jnp
+    >>> from gflow.invariants import discover
+    >>> like = {"u": jnp.ones(2), "v": jnp.ones(2)}
+    >>> found = discover(lambda w: w["u"] ** 2 - w["v"] ** 2, like)
+    >>> print(*[law.formula for law in found.laws], found.verdict, sep="; ")
+    u[0] v[0]; u[1] v[1]; complete
+
+    ```
+    """
+    if degree < 1:
+        raise ValueError(f"degree must be >= 1, not {degree}")
+    if any(power != int(power) or power == 0 for power in powers):
+        raise ValueError(f"powers must be integers other than 0, not {powers}")
+    with jax.enable_x64(True):
+        key = jax.random.key(0) if key is None else key
+        driven = drive(phi, like, inputs, rates)
+        leaves = _leaves(driven.whole(jnp.asarray(driven.like)))
+        there = counted(driven, "auto", key)
+        sets = list(bases(leaves, degree, powers, _MOST_TERMS))
+        if not sets:
+            raise ValueError(
+                f"{driven.size} parameters are too many: squares alone are more than "
+                f"{_MOST_TERMS} terms"
+            )
+        basis, found = _grown(driven, leaves, sets, there.num_laws, key)
+        drift, notes = flow_drift(driven, found.laws, key)
+    return Discovery(
+        laws=found.laws,
+        count=there,
+        basis=basis,
+        gap=found.gap,
+        residual=found.residual,
+        drift=drift,
+        num_dependent=found.num_dependent,
+        notes=notes,
+        leaves=tuple(leaves),
+        drive=driven,
+    )
+
+
+def _grown(
+    driven: Drive,
+    leaves: Sequence[Leaf],
+    sets: Sequence[Basis],
+    num_laws: int,
+    key: Array,
+) -> tuple[Basis, Search]:
+    """The first set in which all laws are found, or the last; each holds the others."""
+    for basis in sets[:-1]:
+        found = search(driven, leaves, basis.terms, key)
+        if len(found.laws) == num_laws:
+            return basis, found
+    return sets[-1], search(driven, leaves, sets[-1].terms, key)
+
+
+def _leaves(whole: Params) -> list[Leaf]:
+    """Names as they are written in Python, in the order of the flat parameters."""
+    leaves: list[Leaf] = []
+    start = 0
+    arrays = trees.split(whole)[0]
+    for path, array in jax.tree_util.tree_leaves_with_path(arrays):
+        leaves.append(Leaf(_name(path), array.shape, start))
+        start += array.size
+    return leaves
+
+
+def _name(path: Sequence[Any]) -> str:
+    """`layers[0].weight` of a module, `u` of a dict, w[0] of a list."""
+    text = "".join(
+        f".{key.key}" if isinstance(key, jax.tree_util.DictKey) else str(key)
+        for key in path
+    )
+    return text.removeprefix(".") if text.startswith(".") else f"w{text}"

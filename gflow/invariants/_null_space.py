@@ -1,0 +1,111 @@
+"""A sparse basis, of rational numbers, of the null space of a matrix.
+
+Columns are brought to length 1 and factored by QR with pivoting, M P = Q R. If R falls
+off after r rows, the r leading columns are independent and each other column is a
+combination of them: one vector of the null space a column, with that column's 1.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import qr, solve_triangular
+
+# Pivots below this share of the first are round-off.
+_THRESHOLD = 1e-9
+
+_ZERO = 1e-12
+
+# Coefficients are told to this: the rounding of a matrix of some thousand columns.
+_COEFFICIENT = 1e-7
+
+_LARGEST_DENOMINATOR = 1000
+
+Vector = dict[int, float]
+_Key = TypeVar("_Key")
+
+
+def null_space(matrix: Float[np.ndarray, "m n"]) -> tuple[list[Vector], float]:
+    """Vectors that span the null space, as few-entried as was found.
+
+    **Arguments:** `matrix`: (m, n) with m > n, float64.
+
+    **Returns:** the vectors, column -> entry, of integers without a common divisor
+    where the entries are rationals of small denominator; and the gap, the least pivot
+    that counts over the largest that does not, inf if none does not.
+
+    **Cost:** O(m n²).
+    """
+    lengths = np.linalg.norm(matrix, axis=0)
+    # A column of round-off is 0: at length 1 it would pass for independent.
+    real = lengths > _ZERO * np.max(lengths)
+    lengths = np.where(real, lengths, 1.0)
+    matrix = np.where(real, matrix, 0.0) / lengths
+    factors: Any = qr(matrix, mode="r", pivoting=True)
+    upper, order = factors[0][: matrix.shape[1]], factors[1]
+    pivots = np.abs(np.diag(upper))
+    rank = int(np.sum(pivots > _THRESHOLD * max(pivots[0], np.finfo(float).tiny)))
+    if rank == len(pivots):
+        return [], np.inf
+    gap = pivots[rank - 1] / max(pivots[rank], np.finfo(float).tiny) if rank else np.inf
+    dependent = -solve_triangular(upper[:rank, :rank], upper[:rank, rank:])
+    free = order[rank:]
+    vectors = []
+    for entries, column in zip(dependent.T, free, strict=True):
+        entries = entries * lengths[column] / lengths[order[:rank]]
+        kept = np.flatnonzero(np.abs(entries) > _COEFFICIENT)
+        vector = {int(order[k]): float(entries[k]) for k in kept}
+        vectors.append({**vector, int(column): 1.0})
+    return [_recognized(vector) for vector in _sparse(vectors)], float(gap)
+
+
+def _sparse(vectors: list[Vector]) -> list[Vector]:
+    """The vectors less multiples of each other, as long as that removes entries."""
+    vectors, progress = sorted(vectors, key=len), True
+    while progress:
+        progress = False
+        for place, vector in enumerate(vectors):
+            for other in vectors[:place] + vectors[place + 1 :]:
+                shorter = _shortened(vector, other)
+                if len(shorter) < len(vector):
+                    vector = vectors[place] = shorter
+                    progress = True
+    return vectors
+
+
+def _shortened(vector: Vector, other: Vector) -> Vector:
+    """The vector less that multiple of another which leaves the fewest entries."""
+    found = (vector[k] / x for k, x in other.items() if k in vector)
+    ratios = {round(ratio, 6): ratio for ratio in found}.values()
+    return min((less(vector, other, r) for r in ratios), key=len, default=vector)
+
+
+def less(
+    vector: dict[_Key, float], other: dict[_Key, float], ratio: float
+) -> dict[_Key, float]:
+    """A vector less a multiple of another, without what cancels."""
+    keys = {*vector, *other}
+    size = max(abs(x) for x in (*vector.values(), *other.values()))
+    new = {k: vector.get(k, 0.0) - ratio * other.get(k, 0.0) for k in keys}
+    return {k: x for k, x in new.items() if abs(x) > 10 * _COEFFICIENT * size}
+
+
+def _recognized(vector: Vector) -> Vector:
+    """Scaled to integers if the entries are rational, the first of them positive."""
+    keys = sorted(vector)
+    scaled = [vector[k] / vector[keys[0]] for k in keys]
+    fractions = [Fraction(x).limit_denominator(_LARGEST_DENOMINATOR) for x in scaled]
+    if not _close(fractions, scaled):
+        return dict(zip(keys, scaled, strict=True))
+    multiple = math.lcm(*(f.denominator for f in fractions))
+    integers = [int(f * multiple) for f in fractions]
+    divisor = math.gcd(*integers)
+    return {k: float(i // divisor) for k, i in zip(keys, integers, strict=True)}
+
+
+def _close(fractions: Sequence[Fraction], numbers: Sequence[float]) -> bool:
+    differences = zip(fractions, numbers, strict=True)
+    return all(abs(float(f) - x) <= 10 * _COEFFICIENT * abs(x) for f, x in differences)
