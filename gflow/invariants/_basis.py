@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -68,39 +69,53 @@ def bases(
 ) -> Iterator[Basis]:
     """Larger and larger sets of terms, up to `most` terms."""
     size = sum(leaf.places.size for leaf in leaves)
-    pure = [Term(((i, e),)) for e in range(1, min(degree, 2) + 1) for i in range(size)]
+    plain = [Term(((i, e),)) for e in range(1, min(degree, 2) + 1) for i in range(size)]
+    near = [] if degree == 1 else list(itertools.islice(_neighbors(leaves), most + 1))
+    plain += [] if degree == 1 else _partners(leaves)
     other = [Term(((i, e),)) for e in powers for i in range(size)]
     other += [Term(((i, 1),), is_log=True) for i in range(size)]
-    near = pure + (list(_neighbors(leaves)) if degree > 1 else [])
-    steps = [
-        ("squares", pure),
-        ("squares and products of neighbors", near),
-        ("squares, products of neighbors, powers and logarithms", near + other),
-    ]
-    for what, terms in steps:
-        if len(terms) <= most:
-            yield Basis(what, terms)
-    num_products = sum(
-        int(np.prod([(size + k) / (k + 1) for k in range(d)]))
-        for d in range(1, degree + 1)
+    first = "squares and products of partners"
+    yield from _small(first, plain, most)
+    yield from _small(f"{first} and neighbors", plain + near, most)
+    if len(plain + near + other) > most:
+        near, neighbors = [], ""
+    else:
+        neighbors = " and neighbors"
+    yield from _small(
+        f"{first}{neighbors}, powers, logarithms", plain + near + other, most
     )
-    if num_products + len(other) <= most:
-        what = f"products to degree {degree}, powers and logarithms"
-        yield Basis(what, list(_products(size, degree)) + other)
+    if sum(math.comb(size + k - 1, k) for k in range(1, degree + 1)) <= most:
+        products = list(_products(size, degree)) + other
+        yield from _small(
+            f"products to degree {degree}, powers, logarithms", products, most
+        )
+
+
+def _small(what: str, terms: list[Term], most: int) -> Iterator[Basis]:
+    if len(terms) <= most:
+        yield Basis(what, terms)
+
+
+def _partners(leaves: Sequence[Leaf]) -> list[Term]:
+    """Products of two entries at one index of two leaves of one shape."""
+    return [
+        Term(((i, 1), (j, 1)))
+        for one, other in itertools.combinations(leaves, 2)
+        if one.shape == other.shape
+        for i, j in zip(
+            one.places.ravel().tolist(), other.places.ravel().tolist(), strict=True
+        )
+    ]
 
 
 def _neighbors(leaves: Sequence[Leaf]) -> Iterator[Term]:
-    """Products of two entries that differ in one index, or in the leaf alone."""
+    """Products of two entries of a leaf that differ in one index."""
     for leaf in leaves:
         for axis in range(len(leaf.shape)):
             lines = np.moveaxis(leaf.places, axis, -1).reshape(-1, leaf.shape[axis])
             for line in lines:
                 for i, j in itertools.combinations(line.tolist(), 2):
                     yield Term(((i, 1), (j, 1)))
-    for one, other in itertools.combinations(leaves, 2):
-        if one.shape == other.shape:
-            pairs = zip(one.places.ravel(), other.places.ravel(), strict=True)
-            yield from (Term(((int(i), 1), (int(j), 1))) for i, j in pairs)
 
 
 def _products(size: int, degree: int) -> Iterator[Term]:

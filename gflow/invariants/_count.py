@@ -71,7 +71,7 @@ def count(
     inputs: PyTree[Any] | None = None,
     flow: Flow | None = None,
     rates: Metric | PyTree[float] | None = None,
-    method: Literal["auto", "exact", "smooth"] = "auto",
+    method: str = "auto",
     key: Array | None = None,
 ) -> LawCount:
     """The number of independent conservation laws of a model, whatever the loss.

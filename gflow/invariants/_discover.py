@@ -37,7 +37,7 @@ class Discovery:
     - `gap`: the least pivot of the matrix that counts over the largest that does not.
     - `residual`: max over laws and fresh draws of |⟨∇h, χ⟩| over ‖∇h‖ ‖χ‖.
     - `drift`: max over laws of the relative drift along a flow simulated at rtol 1e-8
-        on random targets; nan if there are no laws or the flow failed, see `notes`.
+        on random targets; nan if there are no laws, or if the flow failed.
     - `num_dependent`: laws found besides, that are functions of these.
     - `leaves`, `drive`: the parameters' names, and what pushes them.
     """
@@ -49,7 +49,6 @@ class Discovery:
     residual: float
     drift: float
     num_dependent: int
-    notes: tuple[str, ...]
     leaves: tuple[Leaf, ...]
     drive: Drive
 
@@ -108,7 +107,7 @@ class Discovery:
             )
         if self.num_dependent:
             lines.append(f"  {self.num_dependent} more are functions of these")
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+        return "\n".join(lines)
 
 
 def discover(
@@ -125,11 +124,11 @@ def discover(
 
     From gradients alone, with no hint about the model: the null space of ⟨∇h, χ⟩ = 0
     over random parameters and random fields χ = G^-1 ∇(c·φ), among sets of terms that
-    grow until there are as many laws as `count` tells: linear terms and squares;
-    products of neighbors, entries of one array that differ in one index or entries of
-    two arrays of one shape at one index; powers and logarithms; all products. Reduced
-    to sparse vectors of integers, told in the parameters' names, and verified on fresh
-    draws and along a simulated flow.
+    grow until there are as many laws as `count` tells: linear terms, squares and
+    products of partners, entries at one index of two arrays of one shape; products of
+    neighbors, entries of one array that differ in one index; powers and logarithms;
+    all products. Reduced to sparse vectors of integers, told in the parameters' names,
+    and verified on fresh draws and along a simulated flow.
 
     **Arguments:**
 
@@ -143,8 +142,8 @@ def discover(
     **Raises:** as `count`; `ValueError` for a degree < 1 and for a power that is none.
 
     **Cost:** a gradient a row, as many rows as terms; O(terms³) for the null space, at
-    most 4,000 terms. Larger sets are not tried: with 2,000 parameters squares, with
-    300 most products of neighbors, with 80 all products of two.
+    most 4,000 terms. Larger sets are not tried: of a net with 2,000 parameters
+    squares are, of one with 300 products of neighbors, with 80 all products of two.
 
     ```python
     >>> import jax.numpy as jnp
@@ -164,15 +163,15 @@ def discover(
         key = jax.random.key(0) if key is None else key
         driven = drive(phi, like, inputs, rates)
         leaves = _leaves(driven.whole(jnp.asarray(driven.like)))
-        there = counted(driven, "auto", key)
         sets = list(bases(leaves, degree, powers, _MOST_TERMS))
         if not sets:
             raise ValueError(
-                f"{driven.size} parameters are too many: squares alone are more than "
+                f"{driven.size} parameters are too many: their squares are more than "
                 f"{_MOST_TERMS} terms"
             )
+        there = counted(driven, "auto", key)
         basis, found = _grown(driven, leaves, sets, there.num_laws, key)
-        drift, notes = flow_drift(driven, found.laws, key)
+        drift = flow_drift(driven, found.laws, jax.random.fold_in(key, 2))
     return Discovery(
         laws=found.laws,
         count=there,
@@ -181,7 +180,6 @@ def discover(
         residual=found.residual,
         drift=drift,
         num_dependent=found.num_dependent,
-        notes=notes,
         leaves=tuple(leaves),
         drive=driven,
     )
@@ -194,12 +192,16 @@ def _grown(
     num_laws: int,
     key: Array,
 ) -> tuple[Basis, Search]:
-    """The first set in which all laws are found, or the last; each holds the others."""
-    for basis in sets[:-1]:
+    """The first set in which all laws are found, or the last with the most of them."""
+    best: tuple[Basis, Search] | None = None
+    for basis in sets:
         found = search(driven, leaves, basis.terms, key)
+        if best is None or len(found.laws) >= len(best[1].laws):
+            best = basis, found
         if len(found.laws) == num_laws:
-            return basis, found
-    return sets[-1], search(driven, leaves, sets[-1].terms, key)
+            break
+    assert best is not None
+    return best
 
 
 def _leaves(whole: Params) -> list[Leaf]:

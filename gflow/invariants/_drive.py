@@ -43,11 +43,10 @@ class Drive:
     a tree as the user has it; `inertia`: None for gradient flow.
     """
 
-    outputs: Callable[[Flat], Flat]
+    outputs: Callable[[Flat], Float[Array, " m"]]
     descend: Callable[[Flat, Flat], Flat]
     like: np.ndarray
     whole: Callable[[Flat], Params]
-    metric: Metric | None
     inertia: Inertia | None
 
     @property
@@ -64,10 +63,6 @@ class Drive:
     def num_outputs(self) -> int:
         """The number of fields χ_i."""
         return jax.eval_shape(self.outputs, self.like).size
-
-    def flat(self, w: Params) -> Flat:
-        """The flat parameters of a tree."""
-        return ravel_pytree(trees.split(w)[0])[0]
 
     def push(self, w: Flat, c: Float[Array, " m"]) -> Flat:
         """Σ_i c_i χ_i(w)."""
@@ -118,7 +113,7 @@ def drive(
     def whole(w: Flat) -> Params:
         return eqx.combine(unravel(w), static)
 
-    def outputs(w: Flat) -> Flat:
+    def outputs(w: Flat) -> Float[Array, " m"]:
         out = phi(whole(w)) if inputs is None else phi(whole(w), inputs)
         return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(out)])
 
@@ -136,7 +131,7 @@ def drive(
             f"inputs missing?): {type(error).__name__}: {trees.first_line(error)}"
         ) from error
     inertia = None if flow is None else _inertia(flow)
-    return Drive(outputs, descend, np.asarray(flat), whole, metric, inertia)
+    return Drive(outputs, descend, np.asarray(flat), whole, inertia)
 
 
 def _inertia(flow: Flow) -> Inertia | None:

@@ -76,8 +76,9 @@ def _free_axes(
         running.append(tuple(shape[a] for a in moving))
         values.append([tuple(row) for row in indices[:, moving].tolist()])
     in_step = all(own == values[0] for own in values)
+    alike = all(sizes == running[0] for sizes in running)
     full = len(members) == math.prod(running[0])
-    return free if in_step and full else None
+    return free if in_step and alike and full else None
 
 
 def _text(

@@ -41,6 +41,10 @@ class Law:
         degree = max(term.complexity for term in self.terms)
         return degree, len(self.terms), min(self.terms)
 
+    def __hash__(self) -> int:
+        """As part of a compiled program's key."""
+        return hash((self.formula, self.leaves))
+
     def summands(self, flat: Flat) -> Float[Array, " terms"]:
         """Each coefficient times its term, at flat parameters."""
         coefficients = np.array(list(self.terms.values()))

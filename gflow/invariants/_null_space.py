@@ -22,7 +22,7 @@ _ZERO = 1e-12
 # Coefficients are told to this: the rounding of a matrix of some thousand columns.
 _COEFFICIENT = 1e-7
 
-_LARGEST_DENOMINATOR = 1000
+_LARGEST_DENOMINATOR = 100
 
 Vector = dict[int, float]
 _Key = TypeVar("_Key")

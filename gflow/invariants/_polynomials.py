@@ -97,7 +97,7 @@ class Ring:
         if name not in _ARITHMETIC:
             raise NotPolynomial(f"{name} is not an operation on polynomials")
         lifted = [self._lifted(operand) for operand in operands]
-        return [_ARITHMETIC[name](lifted, params)]
+        return [_array(_ARITHMETIC[name](lifted, params))]
 
     def _move(self, equation: Any, operands: list[Any]) -> list[Any]:
         """Operations that only place entries: they are run on the entries' numbers."""
@@ -116,7 +116,7 @@ class Ring:
             *others[0], *places, *others[1], **equation.params
         )
         moved = moved if equation.primitive.multiple_results else [moved]
-        return [entries[np.asarray(m)] for m in moved]
+        return [_array(entries[np.asarray(m)]) for m in moved]
 
 
 # Where an operation keeps the program that it stands for.
@@ -136,6 +136,7 @@ _MOVES: dict[str, tuple[int, int | None]] = {
     "slice": (0, 1),
     "split": (0, 1),
     "squeeze": (0, 1),
+    "stack": (0, None),
     "transpose": (0, 1),
 }
 
@@ -148,11 +149,20 @@ def polynomials(entries: Any) -> np.ndarray:
     return out
 
 
+def _array(value: Any) -> np.ndarray:
+    """An array; numpy gives the entry itself where a result has no axes."""
+    if isinstance(value, np.ndarray):
+        return value
+    out = np.empty((), dtype=object)
+    out[()] = value
+    return out
+
+
 def _is_polynomial(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == object
 
 
-def _dot_general(operands: list[np.ndarray], params: dict[str, Any]) -> np.ndarray:
+def _dot_general(operands: list[np.ndarray], params: dict[str, Any]) -> Any:
     (left_sum, right_sum), (left_batch, right_batch) = params["dimension_numbers"]
     left, left_free = _matrices(operands[0], left_batch, left_sum)
     right, right_free = _matrices(operands[1], right_batch, right_sum)
@@ -188,19 +198,19 @@ def _convolution(operands: list[np.ndarray], params: dict[str, Any]) -> np.ndarr
     return out.reshape(shape)
 
 
-def _quotient(dividends: np.ndarray, divisors: np.ndarray) -> np.ndarray:
+def _quotient(dividends: np.ndarray, divisors: np.ndarray) -> Any:
     if not all(divisor.is_constant() for divisor in divisors.ravel()):
         raise NotPolynomial("a quotient by parameters is no polynomial")
     return dividends / divisors
 
 
-def _power(bases: np.ndarray, exponent: int) -> np.ndarray:
+def _power(bases: np.ndarray, exponent: int) -> Any:
     if exponent < 0:
         raise NotPolynomial(f"the power {exponent} is no polynomial")
     return bases**exponent
 
 
-_ARITHMETIC: dict[str, Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]] = {
+_ARITHMETIC: dict[str, Callable[[list[np.ndarray], dict[str, Any]], Any]] = {
     "add": lambda x, params: x[0] + x[1],
     "add_any": lambda x, params: x[0] + x[1],
     "sub": lambda x, params: x[0] - x[1],
@@ -211,7 +221,7 @@ _ARITHMETIC: dict[str, Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]]
     "integer_pow": lambda x, params: _power(x[0], params["y"]),
     "copy": lambda x, params: x[0],
     "convert_element_type": lambda x, params: x[0],
-    "reduce_sum": lambda x, params: np.asarray(x[0].sum(axis=params["axes"])),
+    "reduce_sum": lambda x, params: x[0].sum(axis=params["axes"]),
     "dot_general": _dot_general,
     "conv_general_dilated": _convolution,
 }

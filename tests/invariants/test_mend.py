@@ -1,0 +1,74 @@
+"""The law that a quantity which is not conserved was meant to be."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gflow.invariants import Discovery, discover
+
+RNG = np.random.default_rng(2)
+LIKE = {
+    "w": RNG.standard_normal((2, 2)),
+    "b": 0.3 * RNG.standard_normal(2),
+    "a": RNG.standard_normal((3, 2)),
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> Discovery:
+    def phi(w: Any, x: Any) -> Any:
+        return jax.nn.relu(x @ w["w"].T + w["b"]) @ w["a"].T
+
+    return discover(phi, LIKE, inputs=2 * RNG.standard_normal((200, 2)))
+
+
+def test_the_forgotten_bias(found: Discovery) -> None:
+    """‖w_j‖² - ‖a_j‖² is not conserved; with b_j² it is."""
+    entries = found.mend(lambda w: jnp.sum(w["w"] ** 2, 1) - jnp.sum(w["a"] ** 2, 0))
+    assert [entry.is_conserved for entry in entries] == [False, False]
+    assert [entry.lacks for entry in entries] == ["b[0]^2", "b[1]^2"]
+    law = entries[1].law
+    assert law is not None
+    assert set(law.formula.replace("- ", "-").split(" + ")) <= {
+        "b[1]^2 -|a[:, 1]|^2",
+        "|w[1, :]|^2",
+        "-|a[:, 1]|^2",
+        "b[1]^2",
+    }
+    # The law keeps the quantity's own sign and size.
+    w, b, a = LIKE["w"][1], LIKE["b"][1], LIKE["a"][:, 1]
+    np.testing.assert_allclose(law.invariant()(LIKE), w @ w + b * b - a @ a)
+    assert "it lacks b[1]^2" in repr(entries[1])
+
+
+def test_a_wrong_sign_and_factor(found: Discovery) -> None:
+    """-2 ‖w‖² - 2 b² - 2 ‖a‖²: most terms agree on -2, ‖a‖² has the wrong sign."""
+    [entry] = found.mend(
+        lambda w: (
+            -2 * (w["w"][0] @ w["w"][0]) - 2 * w["b"][0] ** 2 - 2 * w["a"][0, 0] ** 2
+        )
+    )
+    assert entry.law is not None
+    assert entry.lacks == "4 a[0, 0]^2 + 2 a[1, 0]^2 + 2 a[2, 0]^2"
+
+
+def test_a_law_and_functions_of_laws_are_conserved(found: Discovery) -> None:
+    """The rate is round-off, whatever the function."""
+    law = found.laws[0].invariant()
+    for h in (law, lambda w: jnp.sin(law(w)) * found.laws[1].invariant()(w)):
+        [entry] = found.mend(h)
+        assert entry.is_conserved
+        assert entry.law is None
+        assert "conserved (rate" in repr(entry)
+
+
+@pytest.mark.parametrize("h", [lambda w: jnp.sum(w["a"] ** 4), lambda w: w["b"][0]])
+def test_a_quantity_like_no_law(found: Discovery, h: Any) -> None:
+    """No law is offered where none shares its terms."""
+    [entry] = found.mend(h)
+    assert not entry.is_conserved
+    assert entry.law is None
+    assert "no law" in repr(entry)
