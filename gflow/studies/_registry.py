@@ -68,6 +68,14 @@ NEIGHBORS = Entry(
     "gflow.studies._neighbors",
 )
 
+CONSERVATION_LAWS = Entry(
+    "conservation-laws",
+    "Conservation laws: found, counted, and published",
+    "Marcotte, Gribonval, Peyré 2023 (arXiv 2307.00144)",
+    "gflow.studies._conservation_laws",
+    extras=("data",),
+)
+
 catalog = {
     entry.name: entry
     for entry in (
@@ -76,6 +84,7 @@ catalog = {
         TOTAL_VARIATION,
         LOW_RANK,
         NEIGHBORS,
+        CONSERVATION_LAWS,
     )
 }
 
