@@ -5,4 +5,6 @@ from ._deep_linear import deep_linear_invariants as deep_linear_invariants
 from ._diagonal import diagonal_invariants as diagonal_invariants
 from ._drift import drift as drift
 from ._invariant import Invariant as Invariant
+from ._projected import Projected as Projected
+from ._projected_state import ProjectedState as ProjectedState
 from ._relu import relu_invariants as relu_invariants
