@@ -120,6 +120,6 @@ def _stop(setting: Setting, at: Checkpoint) -> Any:
 def _inside(setting: Setting, at: Checkpoint) -> Any:
     assert at.stride is not None
     length = at.stride.length
-    return setting.solver.interpolation_cls(
+    return setting.reporting_solver.interpolation_cls(
         t0=jnp.zeros_like(length), t1=length, **at.stride.dense_info
     )

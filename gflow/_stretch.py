@@ -14,7 +14,6 @@ from ._types import Params
 from .flows import Clocked, Flow
 from .problem import Problem
 from .solvers import (
-    BDF,
     Balance,
     Choice,
     CountingSolver,
@@ -87,12 +86,9 @@ class Setting(eqx.Module):
 
         If it can tell of its work, it does.
         """
-        solver, metric = self.solver, self.problem.metric
-        if isinstance(solver, BDF) and solver.weights is None and metric is not None:
-            solver = dataclasses.replace(solver, weights=metric.weights())
-        if isinstance(solver, Filippov) and solver.static is None:
-            solver = dataclasses.replace(solver, static=self.static)
-        return Reporting(solver) if isinstance(solver, CountingSolver) else solver
+        if not isinstance(self.solver, CountingSolver):
+            return self.solver
+        return Reporting(self.solver.placed(self.problem, self.static))
 
     @property
     def tolerances(self) -> tuple[Any, Any]:
@@ -230,10 +226,11 @@ def advance(
     reached; diffrax's result; whether a stop fired.
     """
     sub = diffrax.SubSaveAt(steps=times is None, ts=times)
-    event = setting.event()
+    event, guard = setting.event(), setting.guard(budget)
     solution = diffrax.diffeqsolve(
         setting.flow.terms(setting.static),
-        setting.reporting_solver,
+        # diffrax itself looks into one wrapper only.
+        ready(setting.reporting_solver, guard),
         checkpoint.t,
         t1,
         checkpoint.controller_state.dt,
@@ -244,7 +241,7 @@ def advance(
             solver_state=True,
             controller_state=True,
         ),
-        stepsize_controller=setting.guard(budget),
+        stepsize_controller=guard,
         adjoint=diffrax.ForwardMode(),
         event=event,
         max_steps=max_saved_steps,

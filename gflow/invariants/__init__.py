@@ -9,4 +9,6 @@ from ._drift import drift as drift
 from ._invariant import Invariant as Invariant
 from ._law import Law as Law
 from ._mend import Mended as Mended
+from ._projected import Projected as Projected
+from ._projected_state import ProjectedState as ProjectedState
 from ._relu import relu_invariants as relu_invariants

@@ -1,5 +1,6 @@
 """Backward differentiation without matrices."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from .._types import Params
+from ..problem import Problem
 from ._bdf_control import SAFETY, next_step
 from ._bdf_equation import core, ended, equation, error_norm, guessed
 from ._bdf_formula import Formula, formula
@@ -179,6 +182,12 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
             rate=jnp.ones((), flat.dtype),
             memory=memory,
         )
+
+    def placed(self, problem: Problem, static: Params) -> "BDF":
+        """With the weights of the problem's metric, unless it has its own."""
+        if self.weights is not None or problem.metric is None:
+            return self
+        return dataclasses.replace(self, weights=problem.metric.weights())
 
     def report(self, solver_state: BDFState) -> dict[str, Any]:
         """The order of the next step."""

@@ -7,6 +7,9 @@ import diffrax
 import equinox as eqx
 from jaxtyping import Array, Int
 
+from .._types import Params
+from ..problem import Problem
+
 
 class Work(eqx.Module):
     """What an attempted step took, rejected or not.
@@ -26,10 +29,11 @@ class CountingSolver(diffrax.AbstractAdaptiveSolver[Any]):
     with it; `attempt` hands them out beside the step. `step` is for diffrax.
 
     `extrapolates` says whether the solution that goes on is of a higher order than the
-    one that its error estimate is of.
+    one that its error estimate is of; `num_gradients_init` is what `init` takes.
     """
 
     extrapolates: ClassVar[bool] = True
+    num_gradients_init: ClassVar[int] = 1
 
     @abc.abstractmethod
     def attempt(
@@ -56,6 +60,11 @@ class CountingSolver(diffrax.AbstractAdaptiveSolver[Any]):
     ) -> tuple[Any, Any, Any, Any, diffrax.RESULTS]:
         """One attempted step, as diffrax wants it."""
         return self.attempt(terms, t0, t1, y0, args, solver_state, made_jump)[:5]
+
+    def placed(self, problem: Problem, static: Params) -> "CountingSolver":
+        """The solver in a problem's geometry, told the leaves of w that do not move."""
+        del problem, static
+        return self
 
     def report(self, solver_state: Any) -> dict[str, Any]:
         """Name -> scalar array: what the solver has to say of the steps so far."""

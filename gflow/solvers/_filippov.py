@@ -1,5 +1,6 @@
 """Integration of piecewise smooth gradient flows through their kinks."""
 
+import dataclasses
 from typing import Any, ClassVar
 
 import diffrax
@@ -7,6 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from .._types import Params
+from ..problem import Problem
 from ._counting import CountingSolver, Work
 from ._frame import Frame, frame
 from ._meeting import Place, either_way, meet
@@ -158,6 +161,12 @@ class Filippov(CountingSolver):
     def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
         """The field on the side that automatic differentiation takes."""
         return terms.vf(t0, y0, args)
+
+    def placed(self, problem: Problem, static: Params) -> "Filippov":
+        """With the leaves of w that do not move, unless it knows them."""
+        if self.static is not None:
+            return self
+        return dataclasses.replace(self, static=static)
 
     def report(self, solver_state: FilippovState) -> dict[str, Any]:
         """Crossings, slides and exits, and what could not be decided."""

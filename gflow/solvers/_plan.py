@@ -47,10 +47,18 @@ def choose(
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver must be a diffrax solver instance, not {solver!r}")
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
-        name = f"HalfSolver({type(solver).__name__})"
         reason = "chosen by the caller; step doubling supplies its error estimate"
-        return Choice(diffrax.HalfSolver(solver), Plan(name, reason))
-    return Choice(solver, Plan(type(solver).__name__, "chosen by the caller"))
+        solver = diffrax.HalfSolver(solver)
+        return Choice(solver, Plan(_name(solver), reason))
+    return Choice(solver, Plan(_name(solver), "chosen by the caller"))
+
+
+def _name(solver: Any) -> str:
+    """That of its class, and of what it wraps."""
+    name = type(solver).__name__
+    if isinstance(solver, diffrax.AbstractWrappedSolver):
+        return f"{name}({_name(solver.solver)})"
+    return name
 
 
 def has_symmetric_derivative(problem: Problem) -> bool:
@@ -119,11 +127,11 @@ def num_evaluations(
 
     An explicit Runge-Kutta step takes as many gradients as its tableau has stages,
     less one where the last stage is the next step's first. The start takes three: one
-    to see that anything moves, two to choose the first step; a `CountingSolver` one
-    more, for its state.
+    to see that anything moves, two to choose the first step; a `CountingSolver` what
+    its state takes besides.
     """
     if isinstance(solver, CountingSolver):
-        return Evaluations(3 + 1 + gradients, products)
+        return Evaluations(3 + solver.num_gradients_init + gradients, products)
     if not isinstance(solver, diffrax.AbstractERK):
         return Evaluations(None, None)
     tableau: Any = solver.tableau
