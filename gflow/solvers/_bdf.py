@@ -65,11 +65,10 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
 
     The order and length of steps are the solver's own. The error that it tells is
     made so that `diffrax.PIDController` with its default coefficients proposes the
-    length wanted, and no error norm but the controller's is used. With other
-    coefficients steps are accepted alike and change more slowly. On linear modes with
-    h |λ| from 1e-3 to 1e4, after exact points at equal distances, the error that
-    decides is never below the true one of the step, and above 1 + γ |λ| times it
-    where the mode is driven slowly.
+    length wanted; with others steps are accepted alike and change more slowly. On
+    linear modes with h |λ| from 1e-3 to 1e4, after exact points at equal distances,
+    the error that decides is never below the true one of the step, and above 1 + γ |λ|
+    times it where the mode is driven slowly.
 
     A bare `diffeqsolve` holds each step to the tolerance given, and errors at the end
     fall slower, as its power p/(p + 1) at order p; `gflow.simulate` lowers the
@@ -84,30 +83,23 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
     **Arguments:**
 
     - `max_order`: 1 to 5.
-    - `num_secants`: past steps whose secants improve the guess of the next; 0 for
-        none.
+    - `num_secants`: past steps whose secants improve the guess of the next, or 0.
     - `num_ritz`: approximate eigenvectors of the Hessian that are kept from linear
         solves to precondition later ones; 0 for none. Fewer take less time where a
         gradient is cheap, more gradients where the flow is stiff, and spread errors
         less onto small parameters, whose invariants then drift less.
     - `weights`: of the inner product in which the Jacobian is symmetric, a tree prefix
-        of w: for rates r_g the weights 1/r_g, and any number for a group with rate 0.
-        Default: all 1.
-    - `root_finder`: a `NewtonKrylov`; by default it takes the tolerances of the
-        controller.
+        of w, by default all 1: for rates r_g the weights 1/r_g, any number for rate 0.
+    - `root_finder`: a `NewtonKrylov`; by default with the controller's tolerances.
 
     **Cost:** one gradient at the start; for each step one for each correction and one
-    for each product, some 3 to 8 in all. Memory for
-    2 (max(max_order, num_secants) + 1) vectors, and for 2 num_ritz + 40 more unless
-    num_ritz is 0.
+    for each product, some 3 to 8 in all. Memory for 2 (max(max_order, num_secants) + 1)
+    vectors, and for 2 num_ritz + 40 more unless num_ritz is 0.
 
-    **Differs from the source:** variable-coefficient BDF, where CVODE has fixed leading
-    ones; error weights and Newton's constants are CVODE's in kind, not in value.
+    **Differs from the source:** coefficients vary, where CVODE fixes the leading one.
 
-    **References:** Brayton, Gustavson, Hachtel, "A new efficient algorithm for solving
-    differential-algebraic systems using implicit backward differentiation formulas"
-    (1972); Hindmarsh et al., "SUNDIALS" (2005), 2.1; Hairer, Wanner, "Solving Ordinary
-    Differential Equations II" (1996), V.1 and V.8.
+    **References:** Brayton, Gustavson, Hachtel 1972; Hindmarsh et al. 2005 (SUNDIALS),
+    2.1; Hairer, Wanner, "Solving Ordinary Differential Equations II", V.1 and V.8.
 
     ```python
     >>> import jax, jax.numpy as jnp, diffrax
@@ -169,15 +161,14 @@ class BDF(CountingSolver, diffrax.AbstractImplicitSolver[Any]):
         slope, _ = ravel_pytree(terms.vf(t0, y0, args))
         time = jnp.result_type(t0, t1, float)
         depth = max(self.max_order, self.num_secants) + 1
-        one = jnp.ones((), jnp.int32)
         memory = None
         if self.num_ritz > 0:
             w, _ = ravel_pytree(core(y0))
             memory = Memory.empty(self.num_ritz, w.size, w.dtype)
         return BDFState(
             history=History.start(_strong(t0, time), flat, slope, depth),
-            order=one,
-            age=0 * one,
+            order=jnp.ones((), jnp.int32),
+            age=jnp.zeros((), jnp.int32),
             wanted=_strong(t1 - t0, time),
             rate=jnp.ones((), flat.dtype),
             memory=memory,
