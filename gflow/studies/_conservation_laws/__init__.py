@@ -6,7 +6,7 @@ from functools import partial
 from .._parallel import in_parallel
 from .._registry import CONSERVATION_LAWS
 from .._study import Figure, ReportProgress, Study, StudyResult
-from . import _digits, _table
+from . import _digits, _digits_figure, _table
 from ._settings import FULL, SMOKE, Settings
 
 
@@ -19,7 +19,7 @@ def _run(
 
 def _figures(settings: Settings) -> tuple[Figure, ...]:
     del settings
-    return _table.figure(), _digits.figure()
+    return _table.figure(), _digits_figure.figure()
 
 
 study = Study(CONSERVATION_LAWS, smoke=SMOKE, full=FULL, run=_run, figures=_figures)

@@ -29,13 +29,11 @@ from ...problem import KinkedObjective
 from ...solvers import Filippov
 from ...steppers import gradient_descent, iterate
 from ...trajectory import Save, Trajectory
-from .._claim import Claim
-from .._statistics import order, worst
-from .._study import Figure, ReportProgress, StudyResult
+from .._study import ReportProgress, StudyResult
+from ._digits_claims import descent_claims, flow_claims, found_claim
+from ._digits_figure import figure
 from ._settings import Settings
 
-_DU = "Du, Hu, Lee 2018 (arXiv 1806.00900), theorem 2.1"
-_KUNIN = "Kunin, Sagastuy-Brena, Ganguli, Yamins, Tanaka 2021 (arXiv 2012.04728)"
 _CLASSES = 10
 # Tight enough that what descent adds is seen, not the flow's own error.
 _PREDICTION_RTOL = 1e-8
@@ -74,9 +72,9 @@ def digits(settings: Settings, seed: int, progress: ReportProgress) -> StudyResu
     dataset = _dataset(settings, flows, descents, added)
     return StudyResult(
         claims=(
-            *_flow_claims(settings, dataset),
-            *_descent_claims(settings, dataset),
-            _found_claim(settings, found),
+            *flow_claims(settings, dataset),
+            *descent_claims(settings, dataset),
+            found_claim(settings, found),
         ),
         dataset=dataset,
         figures=(figure(),),
@@ -222,151 +220,3 @@ def _dataset(
             "digits_t": tightest.ts[1:],
         },
     )
-
-
-def _flow_claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
-    ratios = dataset["digits_flow_neurons"] / dataset["rtol"]
-    wrong = dataset["digits_flow_without_bias"].values
-    rtols = np.array(settings.digits_rtols)
-    told = (
-        f"{settings.digits_width} units, {settings.digits_samples} digits, to t = "
-        f"{settings.digits_t1:g}"
-    )
-    return (
-        Claim(
-            "digits-neurons",
-            f"The law of each unit drifts by no more than the tolerance explains "
-            f"({told}): drift over rtol, the worst of {len(ratios)} tolerances.",
-            _DU,
-            expected=10.0,
-            measured=worst(ratios),
-            kind="at_most",
-        ),
-        Claim(
-            "digits-forgotten-bias",
-            "Without b_j^2 it is no law: its drift does not fall with the tolerance. "
-            "Drift at the tightest rtol over that at the loosest.",
-            _DU,
-            expected=1.0,
-            measured=float(wrong[rtols.argmin()] / wrong[rtols.argmax()]),
-            tolerance=0.01,
-        ),
-        Claim(
-            "digits-sums",
-            "The sums of the columns of the last layer, and of its biases, are kept to "
-            "round-off at any tolerance, as they are linear: worst relative drift.",
-            _KUNIN,
-            expected=1e-12,
-            measured=worst(dataset["digits_flow_sums"]),
-            kind="at_most",
-        ),
-    )
-
-
-def _descent_claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
-    moved, predicted = dataset["digits_gd_moved"], dataset["digits_gd_predicted"]
-    least = int(np.argmin(settings.digits_etas))
-    off = np.linalg.norm(moved - predicted, axis=1) / np.linalg.norm(predicted, axis=1)
-    return (
-        Claim(
-            "digits-descent-order",
-            "Gradient descent breaks the law of each unit at first order in eta: "
-            f"fitted power, to t = {settings.digits_steps_t1:g}.",
-            "derived",
-            expected=1.0,
-            measured=order(settings.digits_etas, np.linalg.norm(moved, axis=1)),
-            tolerance=0.1,
-        ),
-        Claim(
-            "digits-descent-predicted",
-            "By eta times the integral of h_j(grad L) along the flow: relative "
-            f"difference over the units at eta = {settings.digits_etas[least]:g}.",
-            "derived",
-            expected=0.05,
-            measured=float(off[least]),
-            kind="at_most",
-        ),
-        Claim(
-            "digits-descent-sums",
-            "Gradient descent keeps the sums to round-off: worst relative drift.",
-            _KUNIN,
-            expected=1e-12,
-            measured=worst(dataset["digits_gd_sums"]),
-            kind="at_most",
-        ),
-    )
-
-
-def _found_claim(settings: Settings, found: Any) -> Claim:
-    first = found.laws[0].formula if found.laws else "none"
-    return Claim(
-        "digits-found",
-        f"Of the net's {found.count.dimension} parameters a search that is told "
-        f"nothing finds one law a unit ({found.verdict}): {first}.",
-        "Marcotte, Gribonval, Peyré 2023 (arXiv 2307.00144)",
-        expected=settings.digits_width,
-        measured=len(found.laws) if found.is_complete else np.nan,
-    )
-
-
-def figure() -> Figure:
-    """What is drawn of this part."""
-    return Figure(
-        "digits",
-        "A ReLU net with biases that learns to classify digits. Left: how far three "
-        "quantities have moved along the flow, relative to their summands, at the "
-        "tightest tolerance (dotted); below what the plot shows, sums are kept to "
-        "round-off. Middle: drift against the tolerance; dotted, drift = rtol. Right: "
-        "under gradient descent, what each unit's law moved by (dots) and what theory "
-        "predicts (line), step sizes in color.",
-        _draw,
-    )
-
-
-_LABELS = {
-    "without_bias": "$|w_j|^2 - |a_j|^2$",
-    "neurons": "$|w_j|^2 + b_j^2 - |a_j|^2$",
-    "sums": "column sums",
-}
-
-
-def _draw(dataset: Any) -> Any:
-    from ...plots import COLORS, label_ticks, panels
-
-    figure, (left, middle, right) = panels(3, columns=3)
-    for k, (law, label) in enumerate(_LABELS.items()):
-        moved = np.maximum(dataset[f"digits_{law}_moved"], 1e-17)
-        left.plot(dataset["digits_t"], moved, color=COLORS[k], label=label)
-        drift = np.maximum(dataset[f"digits_flow_{law}"], 1e-17)
-        middle.plot(dataset["rtol"], drift, "o-", color=COLORS[k], label=label)
-    tightest = float(dataset["rtol"].min())
-    left.axhline(tightest, color="black", linestyle=":", label=f"rtol {tightest:g}")
-    left.set(xscale="log", yscale="log", xlabel="time t", ylabel="relative drift")
-    left.set_title("What is conserved?")
-    left.legend(loc="center left", bbox_to_anchor=(0.0, 0.62))
-    middle.plot(dataset["rtol"], dataset["rtol"], ":", color="black", label="rtol")
-    middle.set(xscale="log", yscale="log", xlabel="tolerance rtol")
-    middle.set_ylabel("relative drift")
-    middle.set_title("Does it fall with the tolerance?")
-    label_ticks(middle, dataset["rtol"].values)
-    _draw_descent(right, dataset)
-    return figure
-
-
-def _draw_descent(ax: Any, dataset: Any) -> None:
-    from ...plots import COLORS
-
-    predicted = dataset["digits_gd_predicted"].values
-    for k, eta in enumerate(dataset["eta"].values):
-        ax.plot(
-            predicted[k],
-            dataset["digits_gd_moved"].values[k],
-            "o",
-            color=COLORS[k % len(COLORS)],
-            label=rf"$\eta$ = {eta:g}",
-        )
-    ends = [predicted.min(), predicted.max()]
-    ax.plot(ends, ends, color="black", linewidth=1.0, zorder=0)
-    ax.set(xlabel="predicted change of the law", ylabel="measured change")
-    ax.set_title("What does a finite step add?")
-    ax.legend()
