@@ -1,4 +1,4 @@
-"""The README's example is run as it stands."""
+"""The README's examples are run as they stand."""
 
 import re
 from pathlib import Path
@@ -31,9 +31,23 @@ def test_the_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]):
         )
 
 
+def test_the_laws_are_those_that_it_says(capsys: pytest.CaptureFixture[str]):
+    """All of what is found, counted and mended; the evidence is round-off."""
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    shown = re.search(r"```text\n(2 found.*?)```", README, re.DOTALL)
+    assert shown is not None
+    exec(code, {})
+    printed = capsys.readouterr().out.splitlines()
+    told = shown[1].splitlines()
+    assert len(printed) == len(told)
+    for line, expected in zip(printed, told, strict=True):
+        if "rate on fresh points" not in line:
+            assert re.sub(r"gap \S+", "", line) == re.sub(r"gap \S+", "", expected)
+
+
 def test_the_second_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]):
     """The gap of SGD as printed; collapsing is exact to rounding."""
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[2]
     shown = re.search(r"```text\n(SGD.*?)```", README, re.DOTALL)
     assert shown is not None
     exec(code, {})
