@@ -17,3 +17,7 @@ from ._style import (
     style as style,
 )
 from ._trajectory import plot_drift as plot_drift, plot_loss as plot_loss
+from ._verification import (
+    plot_drift_order as plot_drift_order,
+    plot_verification as plot_verification,
+)

@@ -55,7 +55,7 @@ def models(seed: int) -> tuple[Model, ...]:
     """All of the table, at random weights and inputs."""
     rng = np.random.default_rng(seed)
     return (
-        *(_linear(rng, *case) for case in _LINEAR),
+        *(linear(rng, *case) for case in _LINEAR),
         *_heads(rng),
         *_diagonal(),
         *_neurons(rng),
@@ -89,7 +89,8 @@ def _named(widths: tuple[int, ...]) -> str:
     return "-".join(map(str, widths))
 
 
-def _linear(rng: np.random.Generator, widths: tuple[int, ...], known: int) -> Model:
+def linear(rng: np.random.Generator, widths: tuple[int, ...], known: int) -> Model:
+    """A deep linear net of these widths."""
     return Model(
         f"linear {_named(widths)}",
         _product,

@@ -1,0 +1,289 @@
+"""Whether quantities are conserved along a run, and if not, why."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import gflow as gf
+from gflow.invariants import Verification, verify
+from gflow.problem import KinkedObjective, Problem
+
+Quantity = Callable[[Any], Any]
+RNG = np.random.default_rng(7)
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A problem and a start, its laws, and near misses of them.
+
+    Each law is a sum of pieces; a wrong one weighs a piece wrongly, leaves one out, or
+    has another power.
+    """
+
+    problem: Problem
+    w0: Any
+    laws: Callable[[Any, float], Any]  # w, what the second piece counts -> all laws
+
+
+def diagonal() -> Family:
+    """x = u² - v²: u v, or log u + c log v with c = 1."""
+    A, y = RNG.standard_normal((4, 6)), RNG.standard_normal(4)
+    problem = gf.Objective(
+        lambda w: 0.5 * jnp.sum((A @ (w["u"] ** 2 - w["v"] ** 2) - y) ** 2)
+    )
+    w0 = {k: jnp.asarray(0.5 + 0.3 * RNG.random(6)) for k in "uv"}
+    return Family(problem, w0, lambda w, c: w["u"] * w["v"] ** c)
+
+
+def linear() -> Family:
+    """W = U V: UᵀU - c VVᵀ."""
+    target = RNG.standard_normal((3, 4))
+    problem = gf.Objective(lambda w: jnp.sum((w["u"] @ w["v"] - target) ** 2))
+    w0 = {
+        "u": jnp.asarray(RNG.standard_normal((3, 3))),
+        "v": jnp.asarray(RNG.standard_normal((3, 4))),
+    }
+    return Family(problem, w0, lambda w, c: w["u"].T @ w["u"] - c * w["v"] @ w["v"].T)
+
+
+def neurons() -> Family:
+    """ReLU with biases at two rates: a²/5 - (‖w‖² + c b²)/2."""
+    X, y = RNG.standard_normal((12, 3)), RNG.standard_normal(12)
+
+    def loss(w: Any, activate: Any) -> Any:
+        out = activate(X @ w["w"].T + w["b"]) @ w["a"]
+        return 0.5 * jnp.mean((out - y) ** 2)
+
+    problem = KinkedObjective(loss, rates={"w": 2.0, "b": 2.0, "a": 5.0})
+    w0 = {
+        "w": jnp.asarray(RNG.standard_normal((4, 3))),
+        "b": jnp.asarray(RNG.standard_normal(4)),
+        "a": jnp.asarray(RNG.standard_normal(4)),
+    }
+
+    def laws(w: Any, c: float) -> Any:
+        into = jnp.sum(w["w"] ** 2, axis=1) + c * w["b"] ** 2
+        return w["a"] ** 2 / 5 - into / 2
+
+    return Family(problem, w0, laws)
+
+
+def softmax() -> Family:
+    """Cross-entropy of W x: column sums, with the last class weighed by c."""
+    X, labels = RNG.standard_normal((20, 3)), RNG.integers(0, 4, 20)
+
+    def loss(w: Any) -> Any:
+        logits = X @ w.T
+        own = logits[jnp.arange(20), labels]
+        return jnp.mean(jax.nn.logsumexp(logits, axis=1) - own)
+
+    def laws(w: Any, c: float) -> Any:
+        return jnp.sum(w[:-1], axis=0) + c * w[-1]
+
+    return Family(gf.Objective(loss), jnp.asarray(RNG.standard_normal((4, 3))), laws)
+
+
+def scale() -> Family:
+    """Loss of w/‖w‖: ‖w‖², with its first entry weighed by c."""
+    target = RNG.standard_normal(5)
+
+    def loss(w: Any) -> Any:
+        return jnp.sum((w / jnp.linalg.norm(w) - target) ** 2)
+
+    def laws(w: Any, c: float) -> Any:
+        return jnp.sum(w[1:] ** 2)[None] + c * w[:1] ** 2
+
+    return Family(gf.Objective(loss), jnp.asarray(1 + RNG.random(5)), laws)
+
+
+FAMILIES = (diagonal, linear, neurons, softmax, scale)
+
+
+def right(family: Family, mix: np.ndarray) -> Quantity:
+    """A random combination of the laws, or a function of it."""
+
+    def quantity(w: Any) -> Any:
+        laws = jnp.ravel(family.laws(w, 1.0))
+        combined = mix[0] * laws[0] + mix[1] * laws[-1]
+        return combined if mix[2] > 0 else jnp.sin(combined)
+
+    return quantity
+
+
+def wrong(family: Family, mix: np.ndarray, miss: float) -> Quantity:
+    """The same of laws whose second piece counts otherwise."""
+
+    def quantity(w: Any) -> Any:
+        laws = jnp.ravel(family.laws(w, miss))
+        return mix[0] * laws[0] + mix[1] * laws[-1]
+
+    return quantity
+
+
+# What the second piece counts instead of 1: by accident, forgotten, of the wrong sign.
+MISSES = (1.001, 1.01, 1.1, 0.999, 0.9, 0.5, 2.0, 0.0, -1.0)
+
+
+@pytest.mark.parametrize("make", FAMILIES)
+def test_mutations(make: Callable[[], Family]) -> None:
+    """Of five families: ten laws each, none accused; nine near misses, all caught."""
+    family = make()
+    mixes = np.random.default_rng(1).standard_normal((10, 3))
+    laws = {f"right {k}": right(family, mix) for k, mix in enumerate(mixes)}
+    misses = {
+        f"wrong {miss}": wrong(family, mix, miss)
+        for mix, miss in zip(mixes[:9], MISSES, strict=True)
+    }
+    run = gf.simulate(family.problem, gf.GradientFlow(), family.w0, 2.0)
+    found = verify(run, laws | misses)
+    accused = [row.name for row in found.rows if not row.holds]
+    assert accused == list(misses)
+    assert not found.holds
+
+
+def perturbed(problem: Problem, size: float) -> gf.Objective:
+    """The loss with a gradient whose entries are off by up to `size` of themselves."""
+
+    @jax.custom_vjp
+    def loss(w: Any) -> Any:
+        return problem.loss(w)
+
+    def backward(w: Any, cotangent: Any) -> Any:
+        flat, unravel = ravel_pytree(problem.grad(w))
+        off = 1 + size * jnp.cos(jnp.arange(flat.size))
+        return (unravel(cotangent * flat * off),)
+
+    loss.defvjp(lambda w: (problem.loss(w), w), backward)
+    return gf.Objective(loss)
+
+
+@pytest.mark.parametrize("make", [diagonal, linear, softmax, scale])
+def test_perturbed_gradients_are_caught(make: Callable[[], Family]) -> None:
+    """With a gradient off by 1e-3 no law of the model is one of the run."""
+    family = make()
+    problem = perturbed(family.problem, 1e-3)
+    run = gf.simulate(problem, gf.GradientFlow(), family.w0, 2.0, throw=False)
+    mixes = np.random.default_rng(2).standard_normal((3, 3))
+    found = verify(run, {str(k): right(family, mix) for k, mix in enumerate(mixes)})
+    assert [row.verdict for row in found.rows] == ["violated"] * 3
+
+
+def test_a_run_that_left_its_flow_is_caught() -> None:
+    """Conserved by the velocity, and yet moved: not by the tolerance."""
+    family = linear()
+    run = gf.simulate(family.problem, gf.GradientFlow(), family.w0, 1.0)
+    ws = jax.tree.map(lambda x: x * (1 + 1e-3 * run.ts[:, None, None]), run.ws)
+    astray = dataclasses.replace(run, ws=ws)
+    [row] = verify(astray, {"law": lambda w: family.laws(w, 1.0)}).rows
+    assert row.verdict == "violated"
+    assert row.rate < 1e-12
+    assert row.reason.startswith("more than the tolerance explains")
+
+
+def descent(family: Family, eta: float) -> Verification:
+    t1 = 0.5
+    run = gf.iterate(
+        family.problem,
+        gf.gradient_descent(eta),
+        family.w0,
+        round(t1 / eta),
+        save=gf.Save.at(np.linspace(0, t1, 101)[1:]),
+    )
+    return verify(run, {"law": lambda w: family.laws(w, 1.0)})
+
+
+@pytest.mark.parametrize("make", [diagonal, linear, neurons, scale])
+def test_gradient_descent_is_predicted(make: Callable[[], Family]) -> None:
+    """At small η to 5 %: the change of h over ½ ∫ η vᵀ∇²h v dt."""
+    [row] = descent(make(), 5e-4).rows
+    assert row.verdict == "step size"
+    assert row.moved[-1] / row.explained[-1] == pytest.approx(1, abs=0.05)
+
+
+def test_the_prediction_in_closed_form() -> None:
+    """L = ½ w² and h = log w, no law, but of a known bend: ½ η ∫ -1 dt = -η t/2.
+
+    v = -w, ∇²h = -1/w², so vᵀ∇²h v = -1. The scale is |w ∂h| = 1.
+    """
+    problem = gf.Objective(lambda w: 0.5 * jnp.sum(w**2))
+    run = gf.iterate(problem, gf.gradient_descent(0.01), jnp.array([3.0]), 100)
+    [row] = verify(run, {"log": jnp.log}).rows
+    np.testing.assert_allclose(row.explained[-1], 0.01 * 1.0 / 2, rtol=1e-12)
+    assert row.verdict == "violated"
+
+
+def test_linear_laws_are_kept_by_any_step_size() -> None:
+    """Sums of columns: conserved to round-off."""
+    [row] = descent(softmax(), 0.01).rows
+    assert row.verdict == "conserved"
+
+
+def test_step_sizes_may_vary() -> None:
+    """Twice the step over the second half adds half as much again: by the closed form.
+
+    h = log w of L = ½ w²: -½ Σ η_k² / η_k per unit time, so -½ Σ η_k².
+    """
+    problem = gf.Objective(lambda w: 0.5 * jnp.sum(w**2))
+    etas = np.append(np.full(50, 0.01), np.full(25, 0.02))
+    run = gf.iterate(
+        problem, gf.gradient_descent(etas), jnp.array([3.0]), 75, save=gf.Save.steps()
+    )
+    [row] = verify(run, {"log": jnp.log}).rows
+    # The trapezoid takes the mean of both steps where they change.
+    expected = 0.5 * np.sum(etas**2)
+    np.testing.assert_allclose(row.explained[-1], expected, rtol=0.01)
+
+
+def test_what_has_no_theory_is_said_so() -> None:
+    """Adam: a law of the velocity, moved by a method that is not known."""
+    family = diagonal()
+    adam = gf.from_optax(optax.adam(0.01), eta=0.01)
+    run = gf.iterate(family.problem, adam, family.w0, 50)
+    [row] = verify(run, {"law": lambda w: family.laws(w, 1.0)}).rows
+    assert row.verdict == "no theory"
+    assert not row.holds
+    assert np.isnan(row.explained).all()
+
+
+def test_inertia_breaks_laws_of_the_velocity() -> None:
+    """Heavy ball does not follow v, and u v moves beyond the tolerance."""
+    family = diagonal()
+    run = gf.simulate(family.problem, gf.flows.HeavyBall(1.0), family.w0, 2.0)
+    [row] = verify(run, {"law": lambda w: family.laws(w, 1.0)}).rows
+    assert row.verdict == "violated"
+    assert np.isnan(row.rate)
+
+
+def test_the_table() -> None:
+    """A line each, in the order given, and access by name."""
+    family = softmax()
+    run = gf.simulate(family.problem, gf.GradientFlow(), family.w0, 1.0)
+    found = verify(
+        run,
+        {
+            "sums": lambda w: family.laws(w, 1.0),
+            "misses": gf.Invariant(lambda w: family.laws(w, 0.5), formula="no law"),
+        },
+    )
+    head, first, second = repr(found).splitlines()
+    assert head.split() == ["name", "drift", "explained", "rate", "verdict", "why"]
+    assert first.startswith("sums")
+    assert "conserved  to round-off" in first
+    assert "violated   the velocity itself changes it" in second
+    assert found["misses"].formula == "no law"
+
+
+def test_runs_without_parameters_are_turned_away() -> None:
+    """With what is missing."""
+    problem = gf.Objective(lambda w: jnp.sum(w**2))
+    save = gf.Save.log(keep_params=False)
+    run = gf.simulate(problem, gf.GradientFlow(), jnp.ones(2), 1.0, save=save)
+    with pytest.raises(ValueError, match="kept none"):
+        verify(run, {"sum": jnp.sum})
