@@ -7,12 +7,19 @@ from ._diagonal import diagonal_invariants as diagonal_invariants
 from ._discover import Discovery as Discovery, discover as discover
 from ._drift import drift as drift
 from ._drift_order import DriftOrder as DriftOrder, drift_order as drift_order
+from ._generators import (
+    generator_of as generator_of,
+    mixing as mixing,
+    scaling as scaling,
+    translation as translation,
+)
 from ._invariant import Invariant as Invariant
 from ._law import Law as Law
 from ._mend import Mended as Mended
 from ._projected import Projected as Projected
 from ._projected_state import ProjectedState as ProjectedState
 from ._relu import relu_invariants as relu_invariants
+from ._symmetry import Symmetry as Symmetry, symmetry as symmetry
 from ._verify import (
     Verification as Verification,
     Verified as Verified,

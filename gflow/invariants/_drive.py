@@ -47,6 +47,7 @@ class Drive:
     descend: Callable[[Flat, Flat], Flat]
     like: np.ndarray
     whole: Callable[[Flat], Params]
+    metric: Metric | None
     inertia: Inertia | None
 
     @property
@@ -130,11 +131,12 @@ def drive(
             "phi cannot be evaluated at `like` (wrong tree structure or shapes, or "
             f"inputs missing?): {type(error).__name__}: {trees.first_line(error)}"
         ) from error
-    inertia = None if flow is None else _inertia(flow)
-    return Drive(outputs, descend, np.asarray(flat), whole, inertia)
+    inertia = None if flow is None else inertia_of(flow)
+    return Drive(outputs, descend, np.asarray(flat), whole, metric, inertia)
 
 
-def _inertia(flow: Flow) -> Inertia | None:
+def inertia_of(flow: Flow) -> Inertia | None:
+    """None for gradient flow; `TypeError` for flows that are not known."""
     if isinstance(flow, GradientFlow):
         return None
     if isinstance(flow, HeavyBall):

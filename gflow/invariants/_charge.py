@@ -1,0 +1,96 @@
+"""Charges of a symmetry, from its generator.
+
+ξ the generator · G the metric · b = G ξ · o an origin.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .. import _trees as trees
+from .._types import Params, Scalar
+from ..problem import Metric
+from ._drive import Drive, Inertia
+from ._generators import Generator
+from ._invariant import Invariant
+
+# Points of Gauss and Legendre along the ray of the integral: exact for charges of
+# degree up to 64.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+
+
+def covector(metric: Metric | None, moves: Generator, w: Params) -> Params:
+    """G ξ; 0 for what a rate of 0 freezes."""
+    xi = eqx.filter(moves(w), eqx.is_inexact_array)
+    if metric is None:
+        return xi
+    inverse = metric.inverse_apply(w, jax.tree.map(jnp.ones_like, xi))
+    return jax.tree.map(
+        lambda x, g: jnp.where(g > 0, x / jnp.where(g > 0, g, 1), 0), xi, inverse
+    )
+
+
+def gradient_charge(driven: Drive, field: Any, keys: Array) -> Invariant:
+    """h with ∇h = G ξ, and its gradient held against that.
+
+    **Raises:** `ValueError` if the quadrature does not resolve it.
+    """
+    like = eqx.filter(driven.whole(jnp.asarray(driven.like)), eqx.is_inexact_array)
+    origin = jax.tree.map(jnp.zeros_like, like)
+    start = driven.whole(jnp.zeros(driven.size))
+    if not bool(trees.all_finite(field(start))):
+        origin = like
+    invariant = Invariant(
+        eqx.Partial(_along_ray, field, origin),
+        formula="the charge of the symmetry",
+        reference="Noether 1918",
+    )
+
+    def off(key: Array) -> Array:
+        w = eqx.filter(driven.whole(driven.draw(key)), eqx.is_inexact_array)
+        b = field(driven.whole(driven.draw(key)))
+        return trees.norm(
+            jax.tree.map(jnp.subtract, jax.grad(invariant)(w), b)
+        ) / trees.norm(b)
+
+    worst = float(jnp.max(jax.vmap(off)(keys)))
+    if not worst < 1e-6:
+        raise ValueError(
+            f"the charge is not resolved: its gradient is off by {worst:.0e}. Give a "
+            "`like` nearer to the parameters of interest, away from singularities of xi"
+        )
+    return invariant
+
+
+def _along_ray(field: Any, origin: Params, w: Params) -> Scalar:
+    """∫_0^1 ⟨b(o + s (w - o)), w - o⟩ ds."""
+    params, static = eqx.partition(w, eqx.is_inexact_array)
+    start = jax.tree.map(lambda o, x: jnp.asarray(o, x.dtype), origin, params)
+    ray = jax.tree.map(jnp.subtract, params, start)
+
+    def at(s: Array) -> Scalar:
+        point = jax.tree.map(lambda o, d: o + s.astype(d.dtype) * d, start, ray)
+        return trees.inner(field(eqx.combine(point, static)), ray)
+
+    values = jax.vmap(at)(jnp.asarray(0.5 * (_NODES + 1)))
+    return jnp.asarray(0.5 * _WEIGHTS, values.dtype) @ values
+
+
+def momentum_charge(
+    damping: Inertia,
+    field: Any,
+    t: Any,
+    w: Params,
+    velocity: Params,
+) -> Scalar:
+    """e^∫γ ⟨G ξ, w'⟩ at time t."""
+    power = (
+        jnp.asarray(t) ** damping.damping
+        if damping.falls
+        else jnp.exp(damping.damping * jnp.asarray(t))
+    )
+    return power * trees.inner(field(w), velocity)
