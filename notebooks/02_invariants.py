@@ -205,6 +205,47 @@ with style():
 figure
 
 # %% [markdown]
+# `verify` does this for any run, and tells a drift that the method explains from one
+# that shows a quantity to be no law. Decisive is not how far it moved but whether the
+# velocity itself changes it, at the points where the run came by.
+
+# %%
+quantities = {"law": law, "without bias": without_bias}
+print(gf.invariants.verify(flows[1], quantities))
+descent = gf.iterate(
+    problem,
+    gf.gradient_descent(0.01),
+    w0,
+    500,
+    save=gf.Save.at(np.linspace(0, t1, 101)[1:]),
+)
+print(gf.invariants.verify(descent, quantities))
+
+# %% [markdown]
+# ## From a symmetry
+#
+# Laws come from symmetries. Mixing the hidden features of two linear layers, $U \to U
+# e^{sA}$, leaves the product as it is, for every matrix $A$. Gradient flow conserves a
+# charge of it if and only if the generator is a gradient field, which is so for
+# symmetric $A$; flows with inertia conserve one if and only if it preserves the kinetic
+# energy, for antisymmetric $A$ (Noether).
+
+# %%
+layers = {"first": rng.standard_normal((3, 2)), "last": rng.standard_normal((2, 3))}
+
+
+def network(w):
+    return w["last"] @ w["first"]
+
+
+for name, A in (
+    ("symmetric", np.array([[1.0, 2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 3.0]])),
+    ("antisymmetric", np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 2.0], [0.0, -2.0, 0.0]])),
+):
+    mixing = gf.invariants.mixing(lambda w: w["first"], lambda w: w["last"], A)
+    print(name, gf.invariants.symmetry(network, mixing, layers))
+
+# %% [markdown]
 # ## Held to the leaf
 #
 # Where laws decide the limit, their drift is its error. `Projected` brings each step
