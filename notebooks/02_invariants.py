@@ -17,7 +17,7 @@
 # of $x = u^2 - v^2$ the product $uv$, of two linear layers the matrix $U^\top U -
 # VV^\top$, of a ReLU unit the squared weights into it less those out of it. Such
 # **conservation laws** decide which of all solutions training finds. They are easy to
-# get wrong by hand. Here we find them from gradients alone, prove that none is missing,
+# get wrong by hand. Here we find them from gradients alone, count that none is missing,
 # catch one that is wrong, and see what finite steps do to them.
 
 # %%

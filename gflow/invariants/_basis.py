@@ -29,7 +29,7 @@ class Term:
 
 
 @dataclasses.dataclass(frozen=True)
-class Leaf:
+class Block:
     """An array of parameters: its name, its shape, where it starts in the flat ones."""
 
     name: str
@@ -64,8 +64,15 @@ def values(terms: Sequence[Term], w: Flat) -> Float[Array, " terms"]:
     return out.at[np.flatnonzero(is_log)].set(logs)
 
 
+def scale(term: Term, scales: np.ndarray) -> float:
+    """What a term of x = w/s is to be divided by to be one of w; a log by 1."""
+    if term.is_log:
+        return 1.0
+    return float(np.prod([scales[i] ** power for i, power in term.factors]))
+
+
 def bases(
-    leaves: Sequence[Leaf], degree: int, powers: Sequence[int], most: int
+    leaves: Sequence[Block], degree: int, powers: Sequence[int], most: int
 ) -> Iterator[Basis]:
     """Larger and larger sets of terms, up to `most` terms."""
     size = sum(leaf.places.size for leaf in leaves)
@@ -74,7 +81,9 @@ def bases(
     plain += [] if degree == 1 else _partners(leaves)
     other = [Term(((i, e),)) for e in powers for i in range(size)]
     other += [Term(((i, 1),), is_log=True) for i in range(size)]
-    first = "squares and products of partners"
+    first = "linear terms"
+    if degree > 1:
+        first += ", squares and products of partners"
     yield from _small(first, plain, most)
     yield from _small(f"{first} and neighbors", plain + near, most)
     if len(plain + near + other) > most:
@@ -92,11 +101,12 @@ def bases(
 
 
 def _small(what: str, terms: list[Term], most: int) -> Iterator[Basis]:
+    terms = list(dict.fromkeys(terms))  # a power may be named twice
     if len(terms) <= most:
         yield Basis(what, terms)
 
 
-def _partners(leaves: Sequence[Leaf]) -> list[Term]:
+def _partners(leaves: Sequence[Block]) -> list[Term]:
     """Products of two entries at one index of two leaves of one shape."""
     return [
         Term(((i, 1), (j, 1)))
@@ -108,7 +118,7 @@ def _partners(leaves: Sequence[Leaf]) -> list[Term]:
     ]
 
 
-def _neighbors(leaves: Sequence[Leaf]) -> Iterator[Term]:
+def _neighbors(leaves: Sequence[Block]) -> Iterator[Term]:
     """Products of two entries of a leaf that differ in one index."""
     for leaf in leaves:
         for axis in range(len(leaf.shape)):

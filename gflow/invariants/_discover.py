@@ -11,7 +11,7 @@ from jaxtyping import Array, PyTree
 from .. import _trees as trees
 from .._types import Params
 from ..problem import Metric
-from ._basis import Basis, Leaf, bases
+from ._basis import Basis, Block, bases
 from ._count import LawCount, counted
 from ._drive import Drive, drive
 from ._law import Law
@@ -35,7 +35,8 @@ class Discovery:
     - `count`: how many there are.
     - `basis`: `basis.terms`, among which they were sought, and `basis.what` they are.
     - `gap`: the least pivot of the matrix that counts over the largest that does not.
-    - `residual`: max over laws and fresh draws of |⟨∇h, χ⟩| over ‖∇h‖ ‖χ‖.
+    - `residual`: max over laws and fresh draws of |⟨∇h, χ⟩| over the sum of its
+        terms' sizes; what has more than 1e-9 is no law and left out.
     - `drift`: max over laws of the relative drift along a flow simulated at rtol 1e-8
         on random targets; nan if there are no laws, or if the flow failed.
     - `num_dependent`: laws found besides, that are functions of these.
@@ -49,20 +50,24 @@ class Discovery:
     residual: float
     drift: float
     num_dependent: int
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[Block, ...]
     drive: Drive
 
     @property
     def is_complete(self) -> bool:
-        """Whether as many were found as there are."""
-        return len(self.laws) == self.count.num_laws
+        """Whether as many were found as there are, and that number is clear."""
+        return len(self.laws) == self.count.num_laws and self.count.is_clear
 
     @property
     def verdict(self) -> str:
         """Whether the laws are all, in a few words."""
         missing = self.count.num_laws - len(self.laws)
+        if not self.count.is_clear:
+            return "how many there are is not clear"
         if missing == 0:
             return "complete" if self.laws else "complete: there is none"
+        if missing < 0:
+            return f"{-missing} more than were counted: do not trust either"
         return f"{missing} law{'' if missing == 1 else 's'} not found"
 
     def mend(
@@ -137,7 +142,9 @@ def discover(
     - `powers`: of single parameters that are sought besides, with logarithms.
     - `key`: of the draws, by default `jax.random.key(0)`.
 
-    **Returns:** `Discovery`. Laws that are functions of the others are left out.
+    **Returns:** `Discovery`. Laws that are functions of the others are left out. They
+    are those at the signs of `like`, which all draws have: of a net with kinks and few
+    inputs there may be fewer elsewhere.
 
     **Raises:** as `count`; `ValueError` for a degree < 1 and for a power that is none.
 
@@ -155,14 +162,14 @@ def discover(
 
     ```
     """
-    if degree < 1:
-        raise ValueError(f"degree must be >= 1, not {degree}")
+    if degree != int(degree) or degree < 1:
+        raise ValueError(f"degree must be a whole number >= 1, not {degree}")
     if any(power != int(power) or power == 0 for power in powers):
         raise ValueError(f"powers must be integers other than 0, not {powers}")
     with jax.enable_x64(True):
         key = jax.random.key(0) if key is None else key
         driven = drive(phi, like, inputs, rates)
-        leaves = _leaves(driven.whole(jnp.asarray(driven.like)))
+        leaves = _leaves(driven.whole(jnp.asarray(driven.signs)))
         sets = list(bases(leaves, degree, powers, _MOST_TERMS))
         if not sets:
             raise ValueError(
@@ -187,7 +194,7 @@ def discover(
 
 def _grown(
     driven: Drive,
-    leaves: Sequence[Leaf],
+    leaves: Sequence[Block],
     sets: Sequence[Basis],
     num_laws: int,
     key: Array,
@@ -204,13 +211,13 @@ def _grown(
     return best
 
 
-def _leaves(whole: Params) -> list[Leaf]:
+def _leaves(whole: Params) -> list[Block]:
     """Names as they are written in Python, in the order of the flat parameters."""
-    leaves: list[Leaf] = []
+    leaves: list[Block] = []
     start = 0
     arrays = trees.split(whole)[0]
     for path, array in jax.tree_util.tree_leaves_with_path(arrays):
-        leaves.append(Leaf(_name(path), array.shape, start))
+        leaves.append(Block(_name(path), array.shape, start))
         start += array.size
     return leaves
 
@@ -218,7 +225,9 @@ def _leaves(whole: Params) -> list[Leaf]:
 def _name(path: Sequence[Any]) -> str:
     """`layers[0].weight` of a module, `u` of a dict, w[0] of a list."""
     text = "".join(
-        f".{key.key}" if isinstance(key, jax.tree_util.DictKey) else str(key)
+        f".{key.key}"
+        if isinstance(key, jax.tree_util.DictKey) and isinstance(key.key, str)
+        else str(key)
         for key in path
     )
-    return text.removeprefix(".") if text.startswith(".") else f"w{text}"
+    return text[1:] if text[:1] == "." and text[1:2].isalpha() else f"w{text}"

@@ -8,6 +8,7 @@ that the data choose; a law that holds for every f is one that no χ_i changes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -36,16 +37,20 @@ class Inertia:
 
 @dataclasses.dataclass(frozen=True)
 class Drive:
-    """φ and G as functions of the flat parameters, in float64, and the law of motion.
+    """φ and G as functions of flat parameters, in float64, and the law of motion.
 
-    **Fields:** `outputs`: w -> φ(w), flat; `descend`: (w, covector) -> G(w)^-1
-    covector; `like`: the flat parameters it was made from; `whole`: flat parameters ->
-    a tree as the user has it; `inertia`: None for gradient flow.
+    The coordinates are x = w/s, with a power of two s for each parameter, its size in
+    `like`: laws do not depend on coordinates, and round-off is judged against 1.
+
+    **Fields:** `outputs`: x -> φ(w), flat; `descend`: (x, covector) -> G^-1 covector;
+    `scales`: s; `signs`: those of `like`, 0 where it is 0; `whole`: x -> a tree of w as
+    the user has it; `inertia`: None for gradient flow.
     """
 
     outputs: Callable[[Flat], Float[Array, " m"]]
     descend: Callable[[Flat, Flat], Flat]
-    like: np.ndarray
+    scales: np.ndarray
+    signs: np.ndarray
     whole: Callable[[Flat], Params]
     metric: Metric | None
     inertia: Inertia | None
@@ -53,7 +58,7 @@ class Drive:
     @property
     def size(self) -> int:
         """The number of parameters."""
-        return len(self.like)
+        return len(self.scales)
 
     @property
     def state_size(self) -> int:
@@ -63,31 +68,34 @@ class Drive:
     @property
     def num_outputs(self) -> int:
         """The number of fields χ_i."""
-        return jax.eval_shape(self.outputs, self.like).size
+        return jax.eval_shape(self.outputs, jnp.asarray(self.scales)).size
 
-    def push(self, w: Flat, c: Float[Array, " m"]) -> Flat:
-        """Σ_i c_i χ_i(w)."""
-        _, pullback = jax.vjp(self.outputs, w)
-        return self.descend(w, pullback(c)[0])
+    @functools.cached_property
+    def weights(self) -> Float[np.ndarray, " m"]:
+        """1/‖χ_i‖ at a generic point, so that no field hides behind another."""
+        with jax.ensure_compile_time_eval():  # also where a program is being traced
+            jacobian = jax.jacrev(self.outputs)(self.draw(jax.random.key(0)))
+        norms = np.linalg.norm(np.asarray(jacobian), axis=1)
+        return np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 1)
+
+    def push(self, x: Flat, c: Float[Array, " m"]) -> Flat:
+        """Σ_i c_i χ_i(x), each field weighed by one over its size somewhere."""
+        _, pullback = jax.vjp(self.outputs, x)
+        return self.descend(x, pullback(c * jnp.asarray(self.weights))[0])
 
     def draw(self, key: Array) -> Flat:
-        """Generic parameters near `like`: no entry keeps its value, each its sign.
-
-        An entry of `like` that is 0 is drawn normal, at the scale of the others.
-        """
+        """Generic parameters of the size of `like`, and where it is not 0 its signs."""
         factor_key, zero_key = jax.random.split(key)
-        like = jnp.asarray(self.like)
-        used = jnp.abs(like[self.like != 0])
-        scale = jnp.mean(used) if used.size else 1.0
-        drawn = scale * jax.random.normal(zero_key, like.shape)
-        factor = jnp.exp(0.4 * jax.random.normal(factor_key, like.shape))
-        return jnp.where(like == 0, drawn, like * factor)
+        drawn = jax.random.normal(zero_key, self.signs.shape)
+        factor = jnp.exp(0.4 * jax.random.normal(factor_key, self.signs.shape))
+        signs = jnp.asarray(self.signs)
+        return jnp.where(signs == 0, drawn, signs * factor)
 
     def draw_push(self, key: Array) -> tuple[Flat, Flat]:
         """Generic parameters, and Σ c_i χ_i there for a random c."""
-        w_key, c_key = jax.random.split(key)
-        w = self.draw(w_key)
-        return w, self.push(w, jax.random.normal(c_key, (self.num_outputs,)))
+        x_key, c_key = jax.random.split(key)
+        x = self.draw(x_key)
+        return x, self.push(x, jax.random.normal(c_key, (self.num_outputs,)))
 
 
 def drive(
@@ -110,19 +118,24 @@ def drive(
     if metric is not None:
         metric.check(params)
     flat, unravel = ravel_pytree(params)
+    flat = np.asarray(flat)
+    if not np.all(np.isfinite(flat)):
+        raise ValueError("`like` holds a number that is not finite")
+    scales = jnp.asarray(_scales(flat))
 
-    def whole(w: Flat) -> Params:
-        return eqx.combine(unravel(w), static)
+    def whole(x: Flat) -> Params:
+        return eqx.combine(unravel(scales * x), static)
 
-    def outputs(w: Flat) -> Float[Array, " m"]:
-        out = phi(whole(w)) if inputs is None else phi(whole(w), inputs)
-        return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(out)])
+    def outputs(x: Flat) -> Float[Array, " m"]:
+        out = phi(whole(x)) if inputs is None else phi(whole(x), inputs)
+        return jnp.concatenate([_real(leaf) for leaf in jax.tree.leaves(out)])
 
-    def descend(w: Flat, covector: Flat) -> Flat:
-        if metric is None:
-            return covector
-        moved = metric.inverse_apply(unravel(w), unravel(covector))
-        return ravel_pytree(moved)[0]
+    def descend(x: Flat, covector: Flat) -> Flat:
+        covector = covector / scales  # of w; and a velocity of x is one of w over s
+        if metric is not None:
+            moved = metric.inverse_apply(unravel(scales * x), unravel(covector))
+            covector = ravel_pytree(moved)[0]
+        return covector / scales
 
     try:
         jax.eval_shape(outputs, flat)
@@ -132,7 +145,22 @@ def drive(
             f"inputs missing?): {type(error).__name__}: {trees.first_line(error)}"
         ) from error
     inertia = None if flow is None else inertia_of(flow)
-    return Drive(outputs, descend, np.asarray(flat), whole, metric, inertia)
+    sizes, signs = np.asarray(scales), np.sign(flat)
+    return Drive(outputs, descend, sizes, signs, whole, metric, inertia)
+
+
+def _real(leaf: Any) -> Flat:
+    """Flat and float64, of complex numbers both parts."""
+    flat = jnp.ravel(jnp.asarray(leaf))
+    parts = [flat.real, flat.imag] if jnp.iscomplexobj(flat) else [flat]
+    return jnp.concatenate(parts).astype(jnp.float64)
+
+
+def _scales(flat: np.ndarray) -> np.ndarray:
+    """The power of two next to each entry; of zeros, to the mean of the others."""
+    sizes = np.abs(flat)
+    typical = np.mean(sizes[sizes > 0]) if np.any(sizes > 0) else 1.0
+    return 2.0 ** np.round(np.log2(np.where(sizes > 0, sizes, typical)))
 
 
 def inertia_of(flow: Flow) -> Inertia | None:

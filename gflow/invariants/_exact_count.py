@@ -5,11 +5,14 @@ X, Y fields on the state z, each a sparse dict: component -> polynomial modulo a
 The module of fields that the drive spans over rational functions is closed under
 brackets as soon as it contains the brackets of its members with the generators: of a
 combination, [ΣfX, Y] = Σ f [X, Y] - Y(f) X. A field that depends on the others at a
-random point may so be dropped, with all brackets of its own. Ranks at a random point
-modulo p are never above the true ones, and below them with probability at most
-degree/p, 1e-15 or less here.
+random point may so be dropped, with all brackets of its own. A rank at a random point
+modulo p is never above the true one. It is below it if the point is a root, which has
+probability degree/p, 1e-15 or less here, or if p divides every minor, for a prime that
+nobody has chosen to.
 """
 
+import itertools
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -19,20 +22,25 @@ import jax
 import numpy as np
 
 from ._drive import Drive
-from ._polynomials import PRIME, Ring, polynomials
+from ._polynomials import PRIME, NotPolynomial, Ring, polynomials
 
 _SparseField = dict[int, Any]
 
 
-def exact_rank(drive: Drive) -> int:
+def exact_rank(drive: Drive, most_terms: float = math.inf) -> int:
     """The dimension of the Lie algebra at a generic state.
 
-    **Raises:** `NotPolynomial`.
+    **Raises:** `NotPolynomial`; if `most_terms` is given, also where the model has
+    numbers that look rounded, or the brackets have more terms than that in all.
     """
-    return _generated(_generators(drive), drive.state_size)
+    generators, is_rounded = _generators(drive)
+    if is_rounded and math.isfinite(most_terms):
+        raise NotPolynomial("numbers look rounded: an exact rank would count that")
+    return _generated(generators, drive.state_size, most_terms)
 
 
-def _generators(drive: Drive) -> list[_SparseField]:
+def _generators(drive: Drive) -> tuple[list[_SparseField], bool]:
+    """The fields, and whether the model has numbers that look rounded."""
     ring, n = Ring(drive.state_size), drive.size
     w = ring.variables[:n]
     outputs = ring.run(drive.outputs, w)[0]
@@ -40,7 +48,8 @@ def _generators(drive: Drive) -> list[_SparseField]:
     each = jax.vmap(drive.descend, (None, 0))
     pushes = ring.run(each, w, covectors.reshape(-1, n))[0]
     if drive.inertia is None:
-        return [_sparse(push) for push in pushes]
+        return [_sparse(push) for push in pushes], ring.is_rounded
+    is_rounded = ring.is_rounded  # the damping may be any number
     # Forces act on v; and the state (w, v, t) drifts, at a pace of t where the damping
     # falls as 1/t: that spans the same module.
     still, one = ring.constants(np.zeros(n + 1)), ring.constants(np.ones(1))
@@ -48,21 +57,27 @@ def _generators(drive: Drive) -> list[_SparseField]:
     v, pace = ring.variables[n:-1], ring.variables[-1:] if drive.inertia.falls else one
     drift = np.concatenate([pace * v, -damping * v, pace])
     forces = [np.concatenate([still[:n], push, still[n:]]) for push in pushes]
-    return [_sparse(field) for field in (drift, *forces)]
+    return [_sparse(field) for field in (drift, *forces)], is_rounded
 
 
 def _sparse(field: np.ndarray) -> _SparseField:
     return {i: p for i, p in enumerate(field) if not p.is_zero()}
 
 
-def _generated(generators: list[_SparseField], size: int) -> int:
+def _generated(generators: list[_SparseField], size: int, most_terms: float) -> int:
     """The rank at a random point of all brackets of the generators."""
-    span = _Span(size)
+    span, num_terms = _Span(size), 0
     kept = [field for field in generators if span.grows_by(field)]
     generators, newest = kept, kept
     while newest and span.rank < size:
-        brackets = (_bracket(x, y) for x in newest for y in generators)
-        newest = [field for field in brackets if span.grows_by(field)]
+        before, newest = newest, []
+        for x, y in itertools.product(before, generators):
+            field = _bracket(x, y)
+            num_terms += sum(map(len, field.values()))
+            if num_terms > most_terms:
+                raise NotPolynomial(f"brackets of more than {most_terms} terms")
+            if span.grows_by(field):
+                newest.append(field)
     return span.rank
 
 

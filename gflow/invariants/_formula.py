@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ._basis import Leaf, Term
+from ._basis import Block, Term
 
 # A factor of a term: the number of its leaf, its index there, its power.
 _Factor = tuple[int, tuple[int, ...], int]
@@ -19,13 +19,13 @@ _Factor = tuple[int, tuple[int, ...], int]
 _MOST_PIECES = 12
 
 
-def formula(terms: Mapping[Term, float], leaves: Sequence[Leaf]) -> str:
+def formula(terms: Mapping[Term, float], leaves: Sequence[Block]) -> str:
     """Σ coefficient times term."""
     groups: dict[tuple, list[tuple[_Factor, ...]]] = defaultdict(list)
     for term, coefficient in terms.items():
         factors = tuple(_factor(i, power, leaves) for i, power in term.factors)
         kind = tuple((leaf, power) for leaf, _, power in factors)
-        groups[round(coefficient, 6), kind, term.is_log].append(factors)
+        groups[float(f"{coefficient:.9g}"), kind, term.is_log].append(factors)
     pieces: list[tuple[float, str]] = []
     for (coefficient, _, is_log), members in groups.items():
         pieces += [(coefficient, text) for text in _pieces(members, leaves, is_log)]
@@ -35,7 +35,7 @@ def formula(terms: Mapping[Term, float], leaves: Sequence[Leaf]) -> str:
     return ("-" if text.startswith(" - ") else "") + text[3:]
 
 
-def _factor(place: int, power: int, leaves: Sequence[Leaf]) -> _Factor:
+def _factor(place: int, power: int, leaves: Sequence[Block]) -> _Factor:
     number = max(k for k, leaf in enumerate(leaves) if leaf.start <= place)
     leaf = leaves[number]
     index = np.unravel_index(place - leaf.start, leaf.shape) if leaf.shape else ()
@@ -43,7 +43,7 @@ def _factor(place: int, power: int, leaves: Sequence[Leaf]) -> _Factor:
 
 
 def _pieces(
-    members: list[tuple[_Factor, ...]], leaves: Sequence[Leaf], is_log: bool
+    members: list[tuple[_Factor, ...]], leaves: Sequence[Block], is_log: bool
 ) -> list[str]:
     """Texts that together name all members, as few as their indices allow."""
     free = _free_axes(members, leaves)
@@ -60,7 +60,7 @@ def _pieces(
 
 
 def _free_axes(
-    members: list[tuple[_Factor, ...]], leaves: Sequence[Leaf]
+    members: list[tuple[_Factor, ...]], leaves: Sequence[Block]
 ) -> set[tuple[int, int]] | None:
     """The (factor, axis) that run over all values, in step; None if some run partly."""
     if len(members) == 1:
@@ -83,7 +83,7 @@ def _free_axes(
 
 def _text(
     factors: tuple[_Factor, ...],
-    leaves: Sequence[Leaf],
+    leaves: Sequence[Block],
     free: set[tuple[int, int]],
     is_log: bool,
 ) -> str:
@@ -108,4 +108,4 @@ def _text(
 
 def _signed(coefficient: float, text: str) -> str:
     sign, size = ("-" if coefficient < 0 else "+"), abs(coefficient)
-    return f" {sign} {text}" if size == 1 else f" {sign} {size:.6g} {text}"
+    return f" {sign} {text}" if size == 1 else f" {sign} {size:.9g} {text}"

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .. import _trees as trees
 from .._types import Params
-from ._basis import Leaf, Term, values
+from ._basis import Block, Term, values
 from ._drive import Flat
 from ._formula import formula
 from ._invariant import Invariant
@@ -28,10 +28,10 @@ class Law:
 
     formula: str
     terms: dict[Term, float] = dataclasses.field(repr=False)
-    leaves: tuple[Leaf, ...] = dataclasses.field(repr=False)
+    leaves: tuple[Block, ...] = dataclasses.field(repr=False)
 
     @classmethod
-    def of(cls, terms: dict[Term, float], leaves: Sequence[Leaf]) -> "Law":
+    def of(cls, terms: dict[Term, float], leaves: Sequence[Block]) -> "Law":
         """The law with its formula written out."""
         return cls(formula(terms, leaves), terms, tuple(leaves))
 

@@ -12,12 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Params
-from ._basis import Leaf, Term, values
+from ._basis import Block, Term, scale, values
 from ._drive import Drive
 from ._formula import formula
 from ._law import Law
 from ._null_space import less
-from ._search import cosines
 
 # Rates of change below this share of ‖∇h‖ ‖χ‖ are round-off.
 _CONSERVED = 1e-9
@@ -51,13 +50,13 @@ class Mended:
             return f"entry {self.entry}: conserved (rate {self.rate:.0e})"
         text = f"entry {self.entry}: not conserved (rate {self.rate:.0e})"
         if self.law is None:
-            return f"{text}; no law shares its terms"
+            return f"{text}; no law is near it"
         return f"{text}; conserved is {self.law.formula}: it lacks {self.lacks}"
 
 
 def mend(
     driven: Drive,
-    leaves: Sequence[Leaf],
+    leaves: Sequence[Block],
     laws: Sequence[Law],
     terms: Sequence[Term],
     h: Callable[[Params], Any],
@@ -72,7 +71,7 @@ def mend(
     keys = jax.random.split(key, num_draws)
     points, pushes = jax.jit(jax.vmap(driven.draw_push))(keys)
     gradients = np.asarray(jax.jit(jax.vmap(jax.jacrev(flat)))(points))
-    rates = np.max(cosines(gradients, np.asarray(pushes)), axis=0)
+    rates = np.max(_cosines(gradients, np.asarray(pushes)), axis=0)
     if np.all(rates < _CONSERVED):
         return tuple(Mended(k, float(rate), None, "") for k, rate in enumerate(rates))
     slopes = np.asarray(
@@ -84,10 +83,23 @@ def mend(
     made, *_ = np.linalg.lstsq(matrix, targets, rcond=None)
     off = np.linalg.norm(matrix @ made - targets, axis=0)
     known = off <= _MADE * np.linalg.norm(targets, axis=0)
+    made /= np.array([scale(term, driven.scales) for term in terms])[:, None]
     return tuple(
         _mended(k, float(rate), made[:, k] if known[k] else None, laws, terms, leaves)
         for k, rate in enumerate(rates)
     )
+
+
+def _cosines(
+    gradients: Float[np.ndarray, "draws entries n"],
+    pushes: Float[np.ndarray, "draws n"],
+) -> Float[np.ndarray, "draws entries"]:
+    """|⟨∇h, χ⟩| over ‖∇h‖ ‖χ‖, 0 where one of them is."""
+    rates = np.abs(np.einsum("den,dn->de", gradients, pushes))
+    lengths = (
+        np.linalg.norm(gradients, axis=2) * np.linalg.norm(pushes, axis=1)[:, None]
+    )
+    return np.divide(rates, lengths, out=np.zeros_like(rates), where=lengths > 0)
 
 
 def _mended(
@@ -96,7 +108,7 @@ def _mended(
     coefficients: Float[np.ndarray, " terms"] | None,
     laws: Sequence[Law],
     terms: Sequence[Term],
-    leaves: Sequence[Leaf],
+    leaves: Sequence[Block],
 ) -> Mended:
     if rate < _CONSERVED or coefficients is None:
         return Mended(entry, rate, None, "")
@@ -108,7 +120,9 @@ def _mended(
     for law in sorted(laws, key=lambda law: -len(rest.keys() & law.terms)):
         ratio = _ratio(rest, law.terms)
         after = less(rest, law.terms, ratio)
-        if len(after) < len(rest):
+        # The first may cost as much as it explains: of u^2 nothing but u^2 - v^2.
+        fewer = len(after) < len(rest) or (not nearest and len(after) <= len(rest))
+        if ratio and fewer:
             rest, nearest = after, less(nearest, law.terms, -ratio)
     if not nearest:
         return Mended(entry, rate, None, "")

@@ -6,7 +6,6 @@ combination of them: one vector of the null space a column, with that column's 1
 """
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -14,10 +13,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import qr, solve_triangular
 
-# Pivots below this share of the first are round-off.
+# Pivots below this share of the first are round-off; and columns, of their sizes.
 _THRESHOLD = 1e-9
 
-_ZERO = 1e-12
+_ZERO = 1e-11
 
 # Coefficients are told to this: the rounding of a matrix of some thousand columns.
 _COEFFICIENT = 1e-7
@@ -28,10 +27,16 @@ Vector = dict[int, float]
 _Key = TypeVar("_Key")
 
 
-def null_space(matrix: Float[np.ndarray, "m n"]) -> tuple[list[Vector], float]:
+def null_space(
+    matrix: Float[np.ndarray, "m n"],
+    sizes: Float[np.ndarray, " n"],
+    scales: Float[np.ndarray, " n"],
+) -> tuple[list[Vector], float]:
     """Vectors that span the null space, as few-entried as was found.
 
-    **Arguments:** `matrix`: (m, n) with m > n, float64.
+    **Arguments:** `matrix`: (m, n) with m > n, float64; `sizes`: of each column, how
+    long it would be if nothing in it had canceled; `scales`: what each entry of a
+    vector is divided by in the end.
 
     **Returns:** the vectors, column -> entry, of integers without a common divisor
     where the entries are rationals of small denominator; and the gap, the least pivot
@@ -41,25 +46,25 @@ def null_space(matrix: Float[np.ndarray, "m n"]) -> tuple[list[Vector], float]:
     """
     lengths = np.linalg.norm(matrix, axis=0)
     # A column of round-off is 0: at length 1 it would pass for independent.
-    real = lengths > _ZERO * np.max(lengths)
-    lengths = np.where(real, lengths, 1.0)
-    matrix = np.where(real, matrix, 0.0) / lengths
-    factors: Any = qr(matrix, mode="r", pivoting=True)
+    real = lengths > _ZERO * sizes
+    lengths = np.where(real, lengths, np.where(sizes > 0, sizes, 1.0))
+    factors: Any = qr(np.where(real, matrix, 0.0) / lengths, mode="r", pivoting=True)
     upper, order = factors[0][: matrix.shape[1]], factors[1]
     pivots = np.abs(np.diag(upper))
     rank = int(np.sum(pivots > _THRESHOLD * max(pivots[0], np.finfo(float).tiny)))
     if rank == len(pivots):
         return [], np.inf
-    gap = pivots[rank - 1] / max(pivots[rank], np.finfo(float).tiny) if rank else np.inf
+    gap = pivots[rank - 1] / max(pivots[rank], np.finfo(float).eps) if rank else np.inf
     dependent = -solve_triangular(upper[:rank, :rank], upper[:rank, rank:])
-    free = order[rank:]
-    vectors = []
-    for entries, column in zip(dependent.T, free, strict=True):
-        entries = entries * lengths[column] / lengths[order[:rank]]
+    vectors: list[Vector] = []
+    for entries, column in zip(dependent.T, order[rank:].tolist(), strict=True):
         kept = np.flatnonzero(np.abs(entries) > _COEFFICIENT)
-        vector = {int(order[k]): float(entries[k]) for k in kept}
-        vectors.append({**vector, int(column): 1.0})
-    return [_recognized(vector) for vector in _sparse(vectors)], float(gap)
+        vectors.append({int(order[k]): float(entries[k]) for k in kept} | {column: 1.0})
+    own = lengths * scales
+    return [
+        _recognized({k: x / own[k] for k, x in vector.items()})
+        for vector in _sparse(vectors)
+    ], float(gap)
 
 
 def _sparse(vectors: list[Vector]) -> list[Vector]:
@@ -70,7 +75,7 @@ def _sparse(vectors: list[Vector]) -> list[Vector]:
         for place, vector in enumerate(vectors):
             for other in vectors[:place] + vectors[place + 1 :]:
                 shorter = _shortened(vector, other)
-                if len(shorter) < len(vector):
+                if 0 < len(shorter) < len(vector):
                     vector = vectors[place] = shorter
                     progress = True
     return vectors
@@ -96,9 +101,10 @@ def less(
 def _recognized(vector: Vector) -> Vector:
     """Scaled to integers if the entries are rational, the first of them positive."""
     keys = sorted(vector)
-    scaled = [vector[k] / vector[keys[0]] for k in keys]
+    least = min((abs(x) for x in vector.values()), default=1.0)
+    scaled = [vector[k] / np.copysign(least, vector[keys[0]]) for k in keys]
     fractions = [Fraction(x).limit_denominator(_LARGEST_DENOMINATOR) for x in scaled]
-    if not _close(fractions, scaled):
+    if not all(map(_is_close, fractions, scaled)):
         return dict(zip(keys, scaled, strict=True))
     multiple = math.lcm(*(f.denominator for f in fractions))
     integers = [int(f * multiple) for f in fractions]
@@ -106,6 +112,7 @@ def _recognized(vector: Vector) -> Vector:
     return {k: float(i // divisor) for k, i in zip(keys, integers, strict=True)}
 
 
-def _close(fractions: Sequence[Fraction], numbers: Sequence[float]) -> bool:
-    differences = zip(fractions, numbers, strict=True)
-    return all(abs(float(f) - x) <= 10 * _COEFFICIENT * abs(x) for f, x in differences)
+def _is_close(fraction: Fraction, number: float) -> bool:
+    """Much closer than fractions of such a denominator come to any number."""
+    off = abs(float(fraction) - number)
+    return off <= min(_COEFFICIENT * abs(number), 1e-3 / fraction.denominator**2)

@@ -5,6 +5,7 @@ polynomials. Its numbers are taken as the rationals that they are: 0.1 in float6
 3602879701896397/2^55, whose inverse powers of two exist modulo an odd prime.
 """
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
+
+_DIGITS = 20
 
 # The largest prime of its kind below 2^63: residues fit into machine words, and a
 # polynomial of degree d that is not zero vanishes at a random point with probability
@@ -34,10 +37,16 @@ class Ring:
             names, modulus=PRIME, ordering=flint.Ordering.degrevlex
         )
         self.variables = polynomials(self.context.gens())
+        # Whether a number was met that looks rounded: of more than 20 binary digits.
+        self.is_rounded = False
 
     def number(self, value: Any) -> Any:
         """A real number as a constant polynomial."""
+        if not math.isfinite(value):
+            raise NotPolynomial(f"the constant {value} is no number")
         ratio = Fraction(float(value))
+        digits = abs(ratio.numerator).bit_length(), ratio.denominator.bit_length()
+        self.is_rounded |= max(digits) > _DIGITS
         residue = ratio.numerator * pow(ratio.denominator, -1, PRIME) % PRIME
         return self.context.constant(residue)
 
@@ -81,17 +90,18 @@ class Ring:
     def _apply(self, equation: Any, operands: list[Any]) -> list[Any]:
         """The outputs of one operation of the program."""
         name, params = equation.primitive.name, equation.params
-        if not any(map(_is_polynomial, operands)):
+        is_constant = not any(map(_is_polynomial, operands))
+        if name in _CALLS or (is_constant and name in _CUSTOM):
+            program = next(params[k] for k in _PROGRAMS if k in params)
+            closed = hasattr(program, "consts")
+            inner, consts = (program.jaxpr, program.consts) if closed else (program, [])
+            return self._evaluate(inner, consts, operands)
+        if is_constant:
             outputs = equation.primitive.bind(*operands, **params)
             return outputs if equation.primitive.multiple_results else [outputs]
         if name == "cond" and not _is_polynomial(operands[0]):
             branch = params["branches"][int(operands[0])]
             return self._evaluate(branch.jaxpr, branch.consts, operands[1:])
-        inner = next((params[k] for k in _INNER if k in params), None)
-        if inner is not None:
-            closed = hasattr(inner, "consts")
-            program, consts = (inner.jaxpr, inner.consts) if closed else (inner, [])
-            return self._evaluate(program, consts, operands)
         if name in _MOVES:
             return self._move(equation, operands)
         if name not in _ARITHMETIC:
@@ -119,8 +129,11 @@ class Ring:
         return [_array(entries[np.asarray(m)]) for m in moved]
 
 
-# Where an operation keeps the program that it stands for.
-_INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+# Operations that stand for a program, and where they keep it. What has a derivative of
+# its own is entered for constants only: its program would be differentiated otherwise.
+_CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
+_CUSTOM = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+_PROGRAMS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 # Which operands of an operation that moves data hold data.
 _MOVES: dict[str, tuple[int, int | None]] = {
@@ -204,6 +217,12 @@ def _quotient(dividends: np.ndarray, divisors: np.ndarray) -> Any:
     return dividends / divisors
 
 
+def _converted(x: np.ndarray, dtype: Any) -> np.ndarray:
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise NotPolynomial(f"rounding to {np.dtype(dtype).name} is no polynomial")
+    return x
+
+
 def _power(bases: np.ndarray, exponent: int) -> Any:
     if exponent < 0:
         raise NotPolynomial(f"the power {exponent} is no polynomial")
@@ -220,7 +239,7 @@ _ARITHMETIC: dict[str, Callable[[list[np.ndarray], dict[str, Any]], Any]] = {
     "square": lambda x, params: x[0] * x[0],
     "integer_pow": lambda x, params: _power(x[0], params["y"]),
     "copy": lambda x, params: x[0],
-    "convert_element_type": lambda x, params: x[0],
+    "convert_element_type": lambda x, params: _converted(x[0], params["new_dtype"]),
     "reduce_sum": lambda x, params: x[0].sum(axis=params["axes"]),
     "dot_general": _dot_general,
     "conv_general_dilated": _convolution,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._basis import Leaf, Term, values
+from ._basis import Block, Term, scale, values
 from ._drive import Drive, Flat
 from ._law import Law
 from ._null_space import null_space
@@ -25,8 +25,8 @@ _SPARE = 50
 
 _ROWS_AT_ONCE = 64
 
-# Draws for the verification of the laws.
-_FRESH = 20
+# Draws for the verification of the laws, and what is round-off there.
+_FRESH, _RESIDUAL = 20, 1e-9
 
 # The part of a law's unit gradient that others do not have, if it is no function of
 # them.
@@ -45,38 +45,63 @@ class Search(NamedTuple):
 
 
 def search(
-    driven: Drive, leaves: Sequence[Leaf], terms: list[Term], key: Array
+    driven: Drive, blocks: Sequence[Block], terms: list[Term], key: Array
 ) -> Search:
     """The independent laws among the combinations of `terms`."""
-    rates = _rates(driven, terms, len(terms) + _SPARE, key)
-    vectors, gap = null_space(rates)
-    laws = [Law.of({terms[k]: a for k, a in v.items()}, leaves) for v in vectors]
-    laws.sort(key=lambda law: law.complexity)
-    if not laws:
+    rates, sizes = _rates(driven, terms, len(terms) + _SPARE + _FRESH, key)
+    if not np.all(np.isfinite(rates)):
+        raise ValueError("phi, its derivatives or a term are not finite near `like`")
+    fresh, rates = rates[:_FRESH], rates[_FRESH:]
+    scales = np.array([scale(term, driven.scales) for term in terms])
+    lengths = np.linalg.norm(sizes[_FRESH:], axis=0)
+    vectors, gap = null_space(rates, lengths, scales)
+    found: list[tuple[Law, np.ndarray, float]] = []
+    for vector in vectors:
+        law = Law.of({terms[k]: a for k, a in vector.items()}, blocks)
+        dense = np.zeros(len(terms))
+        dense[list(vector)] = list(vector.values())
+        dense *= scales  # of the terms in x
+        # 0 over 0 where nothing is pushed.
+        size = np.maximum(sizes[:_FRESH] @ np.abs(dense), np.finfo(float).tiny)
+        residual = float(np.max(np.abs(fresh @ dense) / size))
+        if residual < _RESIDUAL:
+            found.append((law, dense, residual))
+    if not found:
         return Search((), gap, 0.0, 0)
-    gradients, pushes = _fresh(driven, laws, jax.random.fold_in(key, 1))
-    kept = _independent(gradients[0])
+    found.sort(key=lambda one: one[0].complexity)
+    slopes = jax.jit(jax.jacfwd(lambda x: values(terms, x)))(driven.draw(key))
+    kept = _independent(np.stack([dense for _, dense, _ in found]) @ np.asarray(slopes))
     return Search(
-        tuple(laws[k] for k in kept),
+        tuple(found[k][0] for k in kept),
         gap,
-        float(np.max(cosines(gradients, pushes))),
-        len(laws) - len(kept),
+        max(found[k][2] for k in kept),
+        len(found) - len(kept),
     )
 
 
 def _rates(
     driven: Drive, terms: Sequence[Term], num_rows: int, key: Array
-) -> Float[np.ndarray, "rows terms"]:
-    """⟨∇m_k, χ⟩ of each term at random (w, χ)."""
+) -> tuple[Float[np.ndarray, "rows terms"], Float[np.ndarray, "rows terms"]]:
+    """⟨∇m_k, χ⟩ of each term at random (x, χ), and Σ_i |∂_i m_k χ_i|."""
+    powers = np.zeros((len(terms), driven.size))
+    for own, term in zip(powers, terms, strict=True):
+        for i, power in term.factors:
+            own[i] = abs(power)
+    is_log = np.array([term.is_log for term in terms])
 
-    def row(row_key: Array) -> Float[Array, " terms"]:
-        w, push = driven.draw_push(row_key)
-        return jax.jvp(lambda at: values(terms, at), (w,), (push,))[1]
+    def row(row_key: Array) -> tuple[Array, Array]:
+        x, push = driven.draw_push(row_key)
+        push /= jnp.maximum(jnp.linalg.norm(push), jnp.finfo(float).tiny)
+        at, rates = jax.jvp(lambda y: values(terms, y), (x,), (push,))
+        # Of a product of powers ∂_i m = e_i m/x_i, of a logarithm 1/x_i.
+        sizes = jnp.where(is_log, 1, jnp.abs(at)) * (powers @ jnp.abs(push / x))
+        return rates, sizes
 
-    def rows(keys: Array) -> Float[Array, "rows terms"]:
+    def rows(keys: Array) -> tuple[Array, Array]:
         return jax.lax.map(row, keys, batch_size=_ROWS_AT_ONCE)
 
-    return np.asarray(jax.jit(rows)(jax.random.split(key, num_rows)))
+    rates, sizes = jax.jit(rows)(jax.random.split(key, num_rows))
+    return np.asarray(rates), np.asarray(sizes)
 
 
 def _independent(gradients: Float[np.ndarray, "laws n"]) -> list[int]:
@@ -94,33 +119,6 @@ def _independent(gradients: Float[np.ndarray, "laws n"]) -> list[int]:
     return kept
 
 
-def _fresh(
-    driven: Drive, laws: Sequence[Law], key: Array
-) -> tuple[Float[np.ndarray, "draws laws n"], Float[np.ndarray, "draws n"]]:
-    """Gradients of the laws, and χ, at draws that the search did not see."""
-    terms = sorted({term for law in laws for term in law.terms})
-    place = {term: k for k, term in enumerate(terms)}
-    dense = np.zeros((len(laws), len(terms)))
-    for row, law in zip(dense, laws, strict=True):
-        row[[place[term] for term in law.terms]] = list(law.terms.values())
-
-    def at(draw_key: Array) -> tuple[Array, Array]:
-        w, push = driven.draw_push(draw_key)
-        return jax.jacfwd(lambda at: values(terms, at))(w), push
-
-    slopes, pushes = jax.jit(jax.vmap(at))(jax.random.split(key, _FRESH))
-    return dense @ np.asarray(slopes), np.asarray(pushes)
-
-
-def cosines(
-    gradients: Float[np.ndarray, "draws laws n"], pushes: Float[np.ndarray, "draws n"]
-) -> Float[np.ndarray, "draws laws"]:
-    """|⟨∇h, χ⟩| over ‖∇h‖ ‖χ‖."""
-    rates = np.abs(np.einsum("dln,dn->dl", gradients, pushes))
-    lengths = np.linalg.norm(gradients, axis=2)
-    return rates / (lengths * np.linalg.norm(pushes, axis=1)[:, None])
-
-
 def flow_drift(driven: Drive, laws: Sequence[Law], key: Array) -> float:
     """The largest drift of a law relative to its summands, along a flow.
 
@@ -130,7 +128,7 @@ def flow_drift(driven: Drive, laws: Sequence[Law], key: Array) -> float:
     if not laws:
         return np.nan
     start, target = (driven.draw(k) for k in jax.random.split(key))
-    points = _flow(driven, start, driven.outputs(target))
+    points = jnp.asarray(driven.scales) * _flow(driven, start, driven.outputs(target))
     return float(np.max([_relative_drift(law, points) for law in laws]))
 
 
@@ -139,7 +137,7 @@ def _flow(driven: Drive, start: Flat, y: Array) -> Float[Array, "k n"]:
 
     def velocity(t: Any, w: Flat, args: Any) -> Flat:
         del t, args
-        return -driven.push(w, driven.outputs(w) - y)
+        return -driven.push(w, (driven.outputs(w) - y) / driven.weights)
 
     off = driven.outputs(start) - y
     # Of L = ½‖φ - y‖², L' = ⟨φ - y, Dφ w'⟩.

@@ -26,7 +26,7 @@ _Field = Callable[[Flat, Float[Array, " m"]], Flat]
 _THRESHOLD = 1e-8
 
 # Brackets shorter than this share of what they are the difference of are round-off.
-_CANCELED = 1e-10
+_CANCELED = 1e-9
 
 # The rank is lower at special points: of a model with kinks, wherever the inputs tell
 # less of a unit than elsewhere.
@@ -102,6 +102,8 @@ def _brackets(
 
     def at(state: np.ndarray) -> np.ndarray:
         values, products = map(np.asarray, compiled(state, draws))
+        if not np.all(np.isfinite(values)):
+            raise ValueError("phi or its derivatives are not finite near `like`")
         uncanceled = products / np.linalg.norm(state) ** (depth - 1)
         lengths = np.linalg.norm(values, axis=1)
         real = lengths > _CANCELED * uncanceled

@@ -207,10 +207,12 @@ def _checks(driven: Drive, moves: Generator, field: Any, key: Array) -> dict[str
     def flat(tree: Params) -> Flat:
         return ravel_pytree(eqx.filter(tree, eqx.is_inexact_array))[0]
 
-    def flat_field(at: Flat) -> Flat:
-        return flat(field(driven.whole(at)))
+    scales = jnp.asarray(driven.scales)  # w = s x: covectors times s, fields over s
 
-    xi = flat(moves(driven.whole(w)))
+    def flat_field(at: Flat) -> Flat:
+        return scales * flat(field(driven.whole(at)))
+
+    xi = flat(moves(driven.whole(w))) / scales
     _, pullback = jax.vjp(driven.outputs, w)
     [gradient] = pullback(jax.random.normal(c_key, (driven.num_outputs,)))
     x, y = (jax.random.normal(k, w.shape) for k in (x_key, y_key))

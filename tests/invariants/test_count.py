@@ -133,6 +133,58 @@ def test_a_fixed_design_leaves_its_kernel() -> None:
         assert found.num_laws == 3
 
 
+def test_loops_are_not_taken_for_one_pass() -> None:
+    """A product of three factors in a loop has the laws of the product."""
+
+    def looped(w: Any) -> Any:
+        return jax.lax.fori_loop(0, 3, lambda i, c: c @ w[i], jnp.eye(2))
+
+    found = count(looped, RNG.standard_normal((3, 2, 2)))
+    assert (found.num_laws, found.method) == (6, "smooth")
+
+
+def test_rounded_data_are_not_counted_exactly() -> None:
+    """Centered inputs: x @ w does not see a constant, but for round-off."""
+    x = RNG.standard_normal((30, 4))
+    x -= x.mean(axis=1, keepdims=True)
+    found = count(lambda w, x: x @ w, np.ones(4), inputs=x)
+    assert (found.num_laws, found.method) == (1, "smooth")
+
+
+def test_much_work_is_not_done_exactly() -> None:
+    """Five layers of 25 parameters: 4 balances of 15, by singular values."""
+    found = count(product, factors(5, 5, 5, 5, 5))
+    assert (found.num_laws, found.method) == (45, "smooth")
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e3])
+def test_sizes_of_parameters_do_not_matter(size: float) -> None:
+    """φ = (b, u⁵ - v⁵): one law, whatever the size of u and v."""
+    like = {"b": 1.0, "u": size, "v": -size}
+    found = count(lambda w: (w["b"], w["u"] ** 5 - w["v"] ** 5), like, method="smooth")
+    assert found.num_laws == 1
+    assert found.is_clear
+
+
+def test_complex_and_single_precision_outputs() -> None:
+    """u + i v tells both; float32 inside is differentiated as it is."""
+    like = {"u": np.ones(()), "v": np.ones(())}
+    assert count(lambda w: w["u"] + 1j * w["v"], like).num_laws == 0
+
+    def single(w: Any) -> Any:
+        return w["u"].astype(jnp.float32) * w["v"].astype(jnp.float32)
+
+    assert count(single, like, method="smooth").num_laws == 1
+
+
+def test_what_is_not_finite_is_told() -> None:
+    """Not taken for a law."""
+    with pytest.raises(ValueError, match="not finite near"):
+        count(lambda w: jnp.log(-jnp.abs(w)), np.ones(2))
+    with pytest.raises(ValueError, match="not finite"):
+        count(lambda w: w, np.array([1.0, np.nan]))
+
+
 def test_float32_parameters_are_counted_in_float64() -> None:
     """Singular values are those of float64 whatever the parameters are."""
     like = [jnp.asarray(x, jnp.float32) for x in factors(2, 2, 2)]

@@ -144,6 +144,30 @@ def test_hundreds_of_parameters() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [1e-4, 1e3])
+def test_sizes_of_parameters_do_not_matter(size: float) -> None:
+    """x = u³ - v³ near u = v = 1e-4 as near 1000; no false law where one is missing."""
+    like = {"u": size, "v": -size}
+    found = discover(lambda w: w["u"] ** 3 - w["v"] ** 3, like, powers=(-1, -1, 2))
+    assert formulas(found) == {"u^-1 + v^-1"}
+    missed = discover(lambda w: w["u"] ** 5 - w["v"] ** 5, like)
+    assert (missed.laws, missed.verdict) == ((), "1 law not found")
+
+
+def test_weights_are_told_whole() -> None:
+    """Rates 1 and 3e6: 3e6 u² - v²; 1 and 1/(100 π): no fraction of small numbers."""
+    like = {"u": 1.0, "v": 1.0}
+
+    def phi(w: Any) -> Any:
+        return w["u"] * w["v"]
+
+    found = discover(phi, like, rates={"u": 1.0, "v": 3e6})
+    assert formulas(found) == {"3000000 u^2 - v^2"}
+    found = discover(phi, like, rates={"u": 1.0, "v": 0.01 / np.pi})
+    assert formulas(found) == {"u^2 - 314.159265 v^2"}
+    assert sound(found)
+
+
 def test_a_law_is_an_invariant_of_a_run() -> None:
     """It can be declared, with its formula and a scale."""
     found = discover(lambda w: w["u"] * w["v"], {"u": 1.0, "v": 1.0})
@@ -164,7 +188,7 @@ def test_its_text() -> None:
     assert lines[1] == "  u[0]^2 - v[0]^2"
     assert lines[13] == "  ... and 2 more"
     # 28 linear, 28 squares, 14 products u_i v_i.
-    assert lines[14].startswith("  sought among 70 terms: squares")
+    assert lines[14].startswith("  sought among 70 terms: linear terms, squares")
 
 
 def test_misuse() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gflow.invariants._basis import Leaf, Term
+from gflow.invariants._basis import Block, Term
 from gflow.invariants._formula import formula
 
 # Flat: w is 0 ... 5, b 6 and 7, s 8.
-LEAVES = [Leaf("net.w", (2, 3), 0), Leaf("b", (2,), 6), Leaf("s", (), 8)]
+LEAVES = [Block("net.w", (2, 3), 0), Block("b", (2,), 6), Block("s", (), 8)]
 
 
 def power(place: int, exponent: int) -> Term:
@@ -58,7 +58,7 @@ def test_texts(terms: dict[Term, float], text: str | None) -> None:
 
 def test_long_sums_are_cut() -> None:
     """Twelve pieces, and how many more."""
-    leaf = Leaf("w", (40,), 0)
+    leaf = Block("w", (40,), 0)
     found = formula({power(k, 2): float(k + 2) for k in range(20)}, [leaf])
     assert found.endswith("+ (8 more)")
     assert found.count("^2") == 12

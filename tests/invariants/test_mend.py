@@ -65,6 +65,12 @@ def test_a_law_and_functions_of_laws_are_conserved(found: Discovery) -> None:
         assert "conserved (rate" in repr(entry)
 
 
+def test_a_constant_is_conserved(found: Discovery) -> None:
+    """0 over 0 is no rate of change."""
+    [entry] = found.mend(lambda w: 3.0)
+    assert entry.is_conserved
+
+
 @pytest.mark.parametrize("h", [lambda w: jnp.sum(w["a"] ** 4), lambda w: w["b"][0]])
 def test_a_quantity_like_no_law(found: Discovery, h: Any) -> None:
     """No law is offered where none shares its terms."""

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from gflow.invariants._null_space import null_space
+from gflow.invariants import _null_space
 
 RNG = np.random.default_rng(3)
+
+
+def null_space(matrix: np.ndarray) -> tuple[list[dict[int, float]], float]:
+    """Where nothing cancels: sizes are lengths, at least 1; all scales 1."""
+    sizes = np.maximum(np.linalg.norm(matrix, axis=0), 1)
+    return _null_space.null_space(matrix, sizes, np.ones(matrix.shape[1]))
 
 
 def with_null_vectors(vectors: np.ndarray) -> np.ndarray:

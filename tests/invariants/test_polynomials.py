@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
         (2, 2),
         "SAME",
     ),
+    "constants": lambda w: w @ jax.jit(jax.nn.relu)(jnp.asarray(MATRIX)).T,
     "untouched": lambda w: jnp.arange(4.0),
 }
 
@@ -69,7 +70,10 @@ def test_numbers_are_the_rationals_that_they_are() -> None:
         (lambda w: 1 / w, "quotient"),
         (lambda w: w**-2, "power -2"),
         (lambda w: jnp.take(jnp.arange(3.0), w.astype(int)), "lt"),
-        (jax.nn.relu, "max"),
+        (jax.nn.relu, "custom_jvp_call"),
+        (lambda w: w.astype(int).astype(float), "rounding to int"),
+        (lambda w: jnp.where(jnp.array([True, False]), w, -jnp.inf), "inf"),
+        (lambda w: jax.lax.fori_loop(0, 3, lambda i, c: c * w[0], w), "scan"),
     ],
 )
 def test_what_is_no_polynomial_is_named(

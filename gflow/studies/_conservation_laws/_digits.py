@@ -9,7 +9,9 @@ quadratic form and ⟨∇h_j, ∇L⟩ = 0, so that at small η
 
     h_j(t) - h_j(0) = η ∫ h_j(∇L) dt + O(η²)                                         (1)
 
-along the flow; sums it leaves alone, as they are linear.
+along the flow; sums it leaves alone, as they are linear. Where a value slides along a
+kink the gradient at hand is that of one side, and steps take both in turn: that makes
+a percent or so of the whole.
 """
 
 from collections.abc import Callable

@@ -70,8 +70,10 @@ def descent_claims(settings: Settings, dataset: Any) -> tuple[Claim, ...]:
         ),
         Claim(
             "digits-descent-predicted",
-            "By eta times the integral of h_j(grad L) along the flow: relative "
-            f"difference over the units at eta = {settings.digits_etas[least]:g}.",
+            "Gradient descent changes the law h_j of each unit by eta times the "
+            "integral of h_j(grad L) along the flow: relative difference, over the "
+            f"units, at eta = {settings.digits_etas[least]:g}. On a slide the gradient "
+            "is one side's, which costs about a percent.",
             "derived",
             expected=0.05,
             measured=float(off[least]),
@@ -93,8 +95,8 @@ def found_claim(settings: Settings, found: Discovery) -> Claim:
     first = found.laws[0].formula if found.laws else "none"
     return Claim(
         "digits-found",
-        f"Of the net's {found.count.dimension} parameters a search that is told "
-        f"nothing finds one law a unit ({found.verdict}): {first}.",
+        f"Of the net's {found.count.dimension} parameters, under random inputs, a "
+        f"search without hints finds one law a unit ({found.verdict}): {first}.",
         "Marcotte, Gribonval, Peyré 2023 (arXiv 2307.00144)",
         expected=settings.digits_width,
         measured=len(found.laws) if found.is_complete else np.nan,

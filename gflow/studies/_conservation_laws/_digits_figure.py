@@ -13,10 +13,9 @@ def figure() -> Figure:
         "digits",
         "A ReLU net with biases that learns to classify digits. Left: how far three "
         "quantities have moved along the flow, relative to their summands, at the "
-        "tightest tolerance (dotted); below what the plot shows, sums are kept to "
-        "round-off. Middle: drift against the tolerance; dotted, drift = rtol. Right: "
-        "under gradient descent, what each unit's law moved by (dots) and what theory "
-        "predicts (line), step sizes in color.",
+        "tightest tolerance (dotted). Middle: drift against the tolerance; dotted, "
+        "drift = rtol. Right: under gradient descent, what each unit's law moved by "
+        "(dots) and what theory predicts (line), step sizes in color.",
         _draw,
     )
 
