@@ -67,15 +67,15 @@ def channels(key: Array, flow: Flow | None) -> Example:
     """Two convolutions, ReLU, pooling, a linear layer."""
     keys = keys_of(key)
     layers = [
-        nn.Conv2d(1, 3, 3, key=keys[0]),
+        nn.Conv1d(1, 3, 3, key=keys[0]),
         nn.Lambda(jax.nn.relu),
-        nn.Conv2d(3, 2, 2, key=keys[1]),
+        nn.Conv1d(3, 2, 2, key=keys[1]),
         nn.Lambda(jax.nn.relu),
-        nn.MaxPool2d(2, 2),
+        nn.MaxPool1d(2, 2),
         nn.Lambda(jnp.ravel),
-        nn.Linear(8, 2, key=keys[2]),
+        nn.Linear(4, 2, key=keys[2]),
     ]
-    return net_example(nn.Sequential(layers), (1, 7, 7), key, flow)
+    return net_example(nn.Sequential(layers), (1, 7), key, flow)
 
 
 def attention(key: Array, flow: Flow | None) -> Example:
@@ -91,8 +91,8 @@ def attention(key: Array, flow: Flow | None) -> Example:
 def softmax(key: Array, flow: Flow | None) -> Example:
     """A tanh network with cross-entropy."""
     keys = keys_of(key)
-    net = spread(nn.MLP(3, 4, 3, 1, activation=jnp.tanh, key=keys[0]), keys[1])
-    labels = jax.random.randint(keys[2], (6,), 0, 4)
+    net = spread(nn.MLP(2, 3, 3, 1, activation=jnp.tanh, key=keys[0]), keys[1])
+    labels = jax.random.randint(keys[2], (6,), 0, 3)
 
     def cross_entropy(logits: Array, labels: Array) -> Array:
         chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1)
@@ -100,7 +100,7 @@ def softmax(key: Array, flow: Flow | None) -> Example:
 
     problem = EmpiricalRisk(
         lambda w, x: jax.vmap(w)(x),
-        normal(keys[3], 6, 3),
+        normal(keys[3], 6, 2),
         labels,
         criterion=cross_entropy,
     )
@@ -119,10 +119,10 @@ def scale(key: Array, flow: Flow | None) -> Example:
 def translation(key: Array, flow: Flow | None) -> Example:
     """A loss of the differences of w; with inertia, a momentum."""
     keys = keys_of(key)
-    a = normal(keys[0], 4)
+    a = normal(keys[0], 5)
     problem = Objective(lambda w: jnp.sum(jnp.sin(a * (w - jnp.mean(w)))))
     law = Invariant(jnp.sum, formula="sum_i w_i")
-    return example_of(problem, normal(keys[1], 4), flow, {"sum": law})
+    return example_of(problem, normal(keys[1], 5), flow, {"sum": law})
 
 
 def translation_momentum(key: Array, flow: Flow | None) -> Example:
