@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from .._types import Params
 from ._invariant import Invariant
-from ._layer_laws import gram
+from ._layer_laws import constant, gram
 from ._layers import rows_in, rows_out
 from ._places import Path, at, name
 
@@ -41,9 +41,7 @@ def attention_laws(head: eqx.nn.MultiheadAttention, path: Path) -> dict[str, Inv
     }
     if head.use_key_bias:
         bias = (*path, "key_proj", "bias")
-        laws[name(bias)] = Invariant(
-            eqx.Partial(at, path=bias), formula="b_K", reference=_REFERENCE
-        )
+        laws[name(bias)] = constant(bias)
     return laws
 
 

@@ -4,6 +4,7 @@ from ..models import DiagonalNet, WeightNormalized
 from . import _examples as examples
 from ._entry import Catalogue, Entry
 from ._example import Build
+from ._layer_laws import LINEAR_FLOWS
 
 _DU = "Du, Hu, Lee 2018 (arXiv 1806.00900)"
 _KUNIN = "Kunin et al. 2021 (arXiv 2012.04728)"
@@ -28,7 +29,7 @@ def _linear(
         reference,
         degree,
         build,
-        conserved_by=("GradientFlow", "ModifiedFlow", *_INERTIAL),
+        conserved_by=LINEAR_FLOWS,
         steps="stays",
         inertia="stays from rest; else h' = h'(0)/s(t)",
     )

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from ..flows import Flow
 from ._example import Build, Example
 
-_STEPS = "moves by (eta/2) int <v, h'' v> dt + O(eta^2)"
+_STEPS = "moves by (eta/2) int <v, (Hessian of h) v> dt + O(eta^2)"
 _INERTIA = "is replaced by h'' + gamma h' = <w', (Hessian of h) w'>"
 _ADAM = "lost: each entry of a step has a scale of its own"
 
@@ -35,6 +35,18 @@ class Entry:
         where it is broken.
     - `steps`, `inertia`, `adam`: what h does under gradient descent, under flows with
         inertia, and under Adam.
+
+    ```python
+    >>> import jax
+    >>> from gflow.invariants import CATALOGUE
+    >>> entry = CATALOGUE["softmax"]
+    >>> print(entry.formula, "|", entry.decay, "|", entry.steps)
+    sum_j W_jk, sum_j b_j | exp(-lambda t) | stays
+    >>> example = entry.example(key=jax.random.key(0))
+    >>> [law(example.w0).shape for law in example.invariants.values()]
+    [(3,), ()]
+
+    ```
     """
 
     formula: str

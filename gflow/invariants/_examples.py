@@ -30,6 +30,7 @@ from ._example import (
 )
 from ._inspect import softmax_invariants
 from ._invariant import Invariant
+from ._layer_laws import LINEAR_FLOWS
 from ._layers import rows_in, rows_out
 from ._model_laws import model_laws
 from ._momentum_laws import (
@@ -121,7 +122,7 @@ def translation(key: Array, flow: Flow | None) -> Example:
     keys = keys_of(key)
     a = normal(keys[0], 5)
     problem = Objective(lambda w: jnp.sum(jnp.sin(a * (w - jnp.mean(w)))))
-    law = Invariant(jnp.sum, formula="sum_i w_i")
+    law = Invariant(jnp.sum, formula="sum_i w_i", conserved_by=LINEAR_FLOWS)
     return example_of(problem, normal(keys[1], 5), flow, {"sum": law})
 
 
@@ -188,6 +189,7 @@ def positive_factors(key: Array, flow: Flow | None) -> Example:
     law = Invariant(
         lambda w: jnp.sum(w["u"], axis=0) - jnp.sum(w["v"], axis=1),
         formula="sum_i u_ik - sum_j v_kj",
+        conserved_by=LINEAR_FLOWS,
     )
     u, v = (jnp.exp(normal(k, 2, n).T) for k, n in ((keys[1], 2), (keys[2], 3)))
     return example_of(problem, {"u": u, "v": v.T}, flow, {"sums": law})

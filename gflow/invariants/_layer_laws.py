@@ -21,6 +21,10 @@ _BALANCE = "Arora, Cohen, Hazan 2018 (arXiv 1802.06509), theorem 1"
 _UNITS = "Du, Hu, Lee 2018 (arXiv 1806.00900), theorem 2.1"
 _SYMMETRIES = "Kunin et al. 2021 (arXiv 2012.04728)"
 
+# Of what is linear in w: from rest, inertia moves it no more than the gradient does, and
+# no step of gradient descent does.
+LINEAR_FLOWS = ("GradientFlow", "ModifiedFlow", "HeavyBall", "Nesterov")
+
 
 def balance(below: Path, above: Path, order: np.ndarray) -> Invariant:
     """B_iᵀB_j - A_iᵀA_j, with the inputs of the layer above in the order of units."""
@@ -65,6 +69,7 @@ def sums(array: Path) -> Invariant:
     return Invariant(
         eqx.Partial(_sums, array),
         formula="sum_j W_jk" if array[-1] == "weight" else "sum_j b_j",
+        conserved_by=LINEAR_FLOWS,
         scale=eqx.Partial(at, path=array),
         reference=_SYMMETRIES,
     )
@@ -72,7 +77,12 @@ def sums(array: Path) -> Invariant:
 
 def constant(array: Path) -> Invariant:
     """A bias that has no effect."""
-    return Invariant(eqx.Partial(at, path=array), formula="b", reference=_SYMMETRIES)
+    return Invariant(
+        eqx.Partial(at, path=array),
+        formula="b",
+        conserved_by=LINEAR_FLOWS,
+        reference=_SYMMETRIES,
+    )
 
 
 def at_rates(roots: Params, law: Invariant) -> Invariant:
@@ -82,6 +92,7 @@ def at_rates(roots: Params, law: Invariant) -> Invariant:
     """
     return Invariant(
         eqx.Partial(_at_rates, roots, law.value),
+        conserved_by=law.conserved_by,
         formula=f"{law.formula}, each weight over the root of its rate",
         scale=None if law.scale is None else eqx.Partial(_at_rates, roots, law.scale),
         reference=law.reference,

@@ -89,6 +89,20 @@ def angular_momentum(
 
     **References:** Głuch, Urbanke 2021 (arXiv 2104.05508); Marcotte, Gribonval, Peyré
     2024 (arXiv 2405.12888).
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> from gflow.invariants import angular_momentum
+    >>> flow = gf.flows.HeavyBall(1.0)
+    >>> law = angular_momentum(flow, lambda w: w["u"], lambda w: w["v"].T)
+    >>> problem = gf.Objective(lambda w: jnp.sum((w["v"] @ w["u"]) ** 2))
+    >>> w = {"u": jnp.eye(2), "v": jnp.zeros((1, 2))}
+    >>> turning = {"u": jnp.array([[0.0, -1.0], [1.0, 0.0]]), "v": jnp.zeros((1, 2))}
+    >>> print(law.value(0.0, w, turning, problem))
+    [[ 0. -2.]
+     [ 2.  0.]]
+
+    ```
     """
     return MomentumLaw(
         eqx.Partial(_angular, flow, into, out),
@@ -106,6 +120,17 @@ def shift_momentum(flow: Inertial, law: Invariant) -> MomentumLaw:
     **Arguments:** `law`: linear in w, conserved as the loss is invariant to shifts.
 
     **References:** Głuch, Urbanke 2021 (arXiv 2104.05508).
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> from gflow.invariants import shift_momentum
+    >>> problem = gf.Objective(lambda w: (w[0] - w[1]) ** 2)
+    >>> total = gf.Invariant(jnp.sum, formula="w_0 + w_1")
+    >>> law = shift_momentum(gf.flows.Nesterov(3.0), total)
+    >>> print(law.formula, law.value(2.0, jnp.zeros(2), jnp.ones(2), problem))
+    t^damping (w_0 + w_1)' 16.0
+
+    ```
     """
     return MomentumLaw(
         eqx.Partial(_shift, flow, law),

@@ -24,9 +24,9 @@ from ._links import Link, Stage
 # Activations bend near 0, or are cut off far from it.
 _SIZES = (1e-2, 1.0, 1e3)
 
-# Places on an axis. Few places would be special, so they come last; a convolution that
-# is flattened has as many as the next layer takes, so all are tried.
-_PLACES = (*range(8, 65), *range(7, 0, -1))
+# Places on an axis. Few places would be special, so they come after enough; where a
+# convolution is flattened there are as many as the next layer takes, so all are tried.
+_PLACES = (*range(8, 0, -1), *range(9, 65))
 
 # Of values relative to the largest of an input, in float64: an exception that anybody
 # means is larger, as is an eps of 1e-8 in a norm.
@@ -35,9 +35,9 @@ _TOLERANCE = 1e-11
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """The stages behind a layer as one function s, and the shape of its inputs."""
+    """What lies behind a layer: a function s of a batch, the shape of its inputs."""
 
-    stages: tuple[Stage, ...]
+    function: Callable[[Any], Any]
     shape: tuple[int, ...]
 
     @property
@@ -47,8 +47,7 @@ class Segment:
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """s(z)."""
-        out = jnp.asarray(z.reshape(len(z), *self.shape))
-        return np.asarray(_run(self.stages, out))
+        return np.asarray(self.function(jnp.asarray(z.reshape(len(z), *self.shape))))
 
     def inputs(self, rng: np.random.Generator) -> np.ndarray:
         """A batch of random z: of one sign in all entries and of both, of all sizes."""
@@ -76,17 +75,24 @@ def segment(link: Link, then: Link | None, more: Sequence[Stage] = ()) -> Segmen
     **Raises:** `ValueError`, with the reason, if no input is found that it takes.
     """
     stages = tuple(_generic(stage, k) for k, stage in enumerate((*link.after, *more)))
+
+    @jax.jit
+    def function(z: Any) -> Any:
+        for stage in stages:
+            z = stage.call(stage.module, z)
+        return z
+
     reason = "no input of equal sides makes what the next layer takes"
     for shape in _shapes(link):
         try:
             z = jax.ShapeDtypeStruct((1, *shape), jnp.float64)
-            out = jax.eval_shape(lambda z: _run(stages, z), z)
+            out = jax.eval_shape(function, z)
         except Exception as error:  # noqa: BLE001
             # Whatever a module of anyone's own raises; it is told to the user.
             reason = f"{type(error).__name__}: {trees.first_line(error)}"
             continue
         if then is None or takes(then.layer, out.shape[1:]):
-            return Segment(stages, shape)
+            return Segment(function, shape)
     raise ValueError(f"what lies between cannot be evaluated ({reason})")
 
 
@@ -123,12 +129,6 @@ def _shapes(link: Link) -> dict[tuple[int, ...], None]:
     """Shapes that the layer's output may have, each once."""
     tries = [(rank, size) for rank in link.ranks for size in _PLACES]
     return dict.fromkeys(out_shape(link.layer, *one) for one in tries)
-
-
-def _run(stages: Sequence[Stage], z: Any) -> Any:
-    for stage in stages:
-        z = stage.call(stage.module, z)
-    return z
 
 
 def _generic(stage: Stage, place: int) -> Stage:

@@ -26,6 +26,9 @@ DECAY, TIME, STEP = 0.3, 1.3, 1e-3
 OF_W = [n for n, e in CATALOGUE.items() if "GradientFlow" in e.conserved_by]
 INERTIAL = [n for n in CATALOGUE if n not in OF_W]
 
+# A program is compiled for each of a hundred calls: that is what takes the time.
+QUICK: Any = {"xla_backend_optimization_level": 0}
+
 Figures = dict[str, np.ndarray]
 
 
@@ -103,11 +106,17 @@ def of_w(flat: Flat, w: Any, v: Any) -> dict[str, Any]:
 
 
 @functools.cache
+def made(name: str) -> Flat:
+    """Each example once."""
+    return Flat(name, 1)
+
+
+@functools.cache
 def figures_of_w(name: str) -> list[Figures]:
     """At several parameters, by one program."""
-    flat = Flat(name, 1)
+    flat = made(name)
     v = np.random.default_rng(6).standard_normal(len(flat.w0))
-    run = jax.jit(lambda w: of_w(flat, w, v))
+    run = jax.jit(lambda w: of_w(flat, w, v), compiler_options=QUICK)
     return [jax.tree.map(np.asarray, run(w)) for w in flat.starts()]
 
 
@@ -116,6 +125,8 @@ def test_a_law_of_w_holds_for_the_flows_that_it_claims_and_not_for_others(
     name: str,
 ) -> None:
     """<∇h, w'> is 0 to round-off, and not if w' are signs of the gradient (Adam)."""
+    claims = {law.conserved_by for law in made(name).example.invariants.values()}
+    assert claims == {CATALOGUE[name].conserved_by}
     for figures in figures_of_w(name):
         for flow in FLOWS:
             if flow in CATALOGUE[name].conserved_by:
@@ -208,7 +219,9 @@ def test_a_law_of_momentum(name: str, flow: str) -> None:
     assert flow in CATALOGUE[name].conserved_by
     flat = Flat(name, 1, flow)
     v = np.random.default_rng(6).standard_normal(len(flat.w0))
-    run = jax.jit(lambda w: of_momentum(flat, FLOWS[flow], w, v))
+    run = jax.jit(
+        lambda w: of_momentum(flat, FLOWS[flow], w, v), compiler_options=QUICK
+    )
     for w in flat.starts():
         figures = run(w)
         assert figures["claimed"] < 1e-12
