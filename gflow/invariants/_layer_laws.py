@@ -21,8 +21,8 @@ _BALANCE = "Arora, Cohen, Hazan 2018 (arXiv 1802.06509), theorem 1"
 _UNITS = "Du, Hu, Lee 2018 (arXiv 1806.00900), theorem 2.1"
 _SYMMETRIES = "Kunin et al. 2021 (arXiv 2012.04728)"
 
-# Of what is linear in w: from rest, inertia moves it no more than the gradient does, and
-# no step of gradient descent does.
+# Of what is linear in w: from rest, inertia moves it no more than the gradient does,
+# nor does any step of gradient descent.
 LINEAR_FLOWS = ("GradientFlow", "ModifiedFlow", "HeavyBall", "Nesterov")
 
 
