@@ -1,0 +1,181 @@
+"""What flows with inertia have in the place of the laws of gradient flow.
+
+v = w' · γ the friction, of Nesterov's flow damping/t · s(t) = exp ∫γ, which is e^(γt)
+for heavy ball and t^damping for Nesterov's.
+
+1. (½‖v‖² + L)' = ⟨v, -∇L - γ v⟩ + ⟨∇L, v⟩ = -γ‖v‖².
+2. (s⟨v, ξ⟩)' = s(⟨v, ξ'⟩ - ⟨∇L, ξ⟩) for a field ξ(w). The loss does not change along a
+   symmetry ξ, and if ξ moves w like a rotation or a shift, then ⟨v, ξ'⟩ = 0 too. So a
+   scale of units has no charge, but a rotation of them has.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .. import _trees as trees
+from .._types import Params
+from ..flows import HeavyBall, Nesterov
+from ..problem import Problem
+from ._invariant import Invariant
+
+Inertial = HeavyBall | Nesterov
+
+_NOETHER = "Głuch, Urbanke 2021 (arXiv 2104.05508)"
+
+
+class MomentumLaw(eqx.Module):
+    """A quantity of (t, w, w') that a flow with inertia conserves.
+
+    What stays is the value plus, where something is dissipated, the integral of that
+    over time.
+
+    **Arguments:**
+
+    - `value`: `(t, w, v, problem) -> array`, v of the parameters' structure.
+    - `formula`, `conserved_by`, `reference`: as of `Invariant`.
+    - `dissipated`: `(t, w, v, problem) -> array`, a rate, or None.
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> from gflow.invariants import energy_law
+    >>> problem = gf.Objective(lambda w: 0.5 * w**2)
+    >>> law = energy_law(gf.flows.HeavyBall(2.0))
+    >>> w, v = jnp.array(1.0), jnp.array(3.0)
+    >>> print(law.value(0.0, w, v, problem), law.dissipated(0.0, w, v, problem))
+    5.0 18.0
+
+    ```
+    """
+
+    value: Callable[[Any, Params, Params, Problem], Any]
+    formula: str = eqx.field(static=True)
+    conserved_by: tuple[str, ...] = eqx.field(static=True)
+    reference: str = eqx.field(static=True)
+    dissipated: Callable[[Any, Params, Params, Problem], Any] | None = None
+
+
+def energy_law(flow: Inertial) -> MomentumLaw:
+    """½‖w'‖² + L, of which friction takes γ‖w'‖² at a time.
+
+    At rate 1 for all parameters. `MomentumState.energy` holds the loss dropped, which
+    is ½‖w'‖² plus what was dissipated since the start at rest.
+
+    **References:** Su, Boyd, Candès 2016 (arXiv 1503.01243).
+    """
+    return MomentumLaw(
+        _energy,
+        formula="|w'|^2/2 + L + int gamma |w'|^2 dt",
+        conserved_by=(type(flow).__name__,),
+        reference="Su, Boyd, Candès 2016 (arXiv 1503.01243)",
+        dissipated=eqx.Partial(_dissipated, flow),
+    )
+
+
+def angular_momentum(
+    flow: Inertial,
+    into: Callable[[Params], Array],
+    out: Callable[[Params], Array],
+) -> MomentumLaw:
+    """s(t) times the skew part of A' Aᵀ + B' Bᵀ, for a rotation of hidden features.
+
+    A the rows of weights (and biases) into each feature, B those out of it: of linear
+    layers B = W_{l+1}ᵀ. At rate 1 for all parameters. From rest it is 0.
+
+    **Arguments:** `into`, `out`: w -> (features, any), linear in w.
+
+    **References:** Głuch, Urbanke 2021 (arXiv 2104.05508); Marcotte, Gribonval, Peyré
+    2024 (arXiv 2405.12888).
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> from gflow.invariants import angular_momentum
+    >>> flow = gf.flows.HeavyBall(1.0)
+    >>> law = angular_momentum(flow, lambda w: w["u"], lambda w: w["v"].T)
+    >>> problem = gf.Objective(lambda w: jnp.sum((w["v"] @ w["u"]) ** 2))
+    >>> w = {"u": jnp.eye(2), "v": jnp.zeros((1, 2))}
+    >>> turning = {"u": jnp.array([[0.0, -1.0], [1.0, 0.0]]), "v": jnp.zeros((1, 2))}
+    >>> print(law.value(0.0, w, turning, problem))
+    [[ 0. -2.]
+     [ 2.  0.]]
+
+    ```
+    """
+    return MomentumLaw(
+        eqx.Partial(_angular, flow, into, out),
+        formula=f"{_growth(flow)} (A' A^T - A A'^T + B' B^T - B B'^T)",
+        conserved_by=(type(flow).__name__,),
+        reference="Marcotte, Gribonval, Peyré 2024 (arXiv 2405.12888)",
+    )
+
+
+def shift_momentum(flow: Inertial, law: Invariant) -> MomentumLaw:
+    """s(t) times the velocity of a linear law: of a sum of weights, the sum of w'.
+
+    From rest it is 0, so that the law itself stays.
+
+    **Arguments:** `law`: linear in w, conserved as the loss is invariant to shifts.
+
+    **References:** Głuch, Urbanke 2021 (arXiv 2104.05508).
+
+    ```python
+    >>> import jax.numpy as jnp, gflow as gf
+    >>> from gflow.invariants import shift_momentum
+    >>> problem = gf.Objective(lambda w: (w[0] - w[1]) ** 2)
+    >>> total = gf.Invariant(jnp.sum, formula="w_0 + w_1")
+    >>> law = shift_momentum(gf.flows.Nesterov(3.0), total)
+    >>> print(law.formula, law.value(2.0, jnp.zeros(2), jnp.ones(2), problem))
+    t^damping (w_0 + w_1)' 16.0
+
+    ```
+    """
+    return MomentumLaw(
+        eqx.Partial(_shift, flow, law),
+        formula=f"{_growth(flow)} ({law.formula})'",
+        conserved_by=(type(flow).__name__,),
+        reference=_NOETHER,
+    )
+
+
+def _friction(flow: Inertial, t: Any) -> Any:
+    return flow.friction if isinstance(flow, HeavyBall) else flow.damping / t
+
+
+def _gain(flow: Inertial, t: Any) -> Any:
+    if isinstance(flow, HeavyBall):
+        return jnp.exp(flow.friction * t)
+    return t**flow.damping
+
+
+def _growth(flow: Inertial) -> str:
+    return "e^(gamma t)" if isinstance(flow, HeavyBall) else "t^damping"
+
+
+def _energy(t: Any, w: Params, v: Params, problem: Problem) -> Array:
+    del t
+    return 0.5 * trees.inner(v, v) + problem.loss(w)
+
+
+def _dissipated(flow: Inertial, t: Any, w: Params, v: Params, problem: Problem) -> Any:
+    del w, problem
+    return _friction(flow, t) * trees.inner(v, v)
+
+
+def _angular(
+    flow: Inertial, into: Any, out: Any, t: Any, w: Params, v: Params, problem: Problem
+) -> Array:
+    del problem
+    moving = eqx.combine(v, eqx.filter(w, eqx.is_inexact_array, inverse=True))
+    # The rows turn together: A -> R A, B -> R B, as R^-T = R.
+    moment = into(moving) @ into(w).T + out(moving) @ out(w).T
+    return _gain(flow, t) * (moment - moment.T)
+
+
+def _shift(
+    flow: Inertial, law: Invariant, t: Any, w: Params, v: Params, problem: Problem
+) -> Array:
+    del problem
+    return _gain(flow, t) * eqx.filter_jvp(law, (w,), (v,))[1]
