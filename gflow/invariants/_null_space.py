@@ -102,7 +102,8 @@ def _recognized(vector: Vector) -> Vector:
     """Scaled to integers if the entries are rational, the first of them positive."""
     keys = sorted(vector)
     least = min((abs(x) for x in vector.values()), default=1.0)
-    scaled = [vector[k] / np.copysign(least, vector[keys[0]]) for k in keys]
+    unit = math.copysign(least, vector[keys[0]])
+    scaled = [float(vector[k] / unit) for k in keys]
     fractions = [Fraction(x).limit_denominator(_LARGEST_DENOMINATOR) for x in scaled]
     if not all(map(_is_close, fractions, scaled)):
         return dict(zip(keys, scaled, strict=True))
