@@ -39,7 +39,7 @@ def gradient_charge(driven: Drive, field: Any, keys: Array) -> Invariant:
 
     **Raises:** `ValueError` if the quadrature does not resolve it.
     """
-    like = eqx.filter(driven.whole(jnp.asarray(driven.signs)), eqx.is_inexact_array)
+    like = eqx.filter(driven.whole(jnp.asarray(driven.start)), eqx.is_inexact_array)
     origin = jax.tree.map(jnp.zeros_like, like)
     start = driven.whole(jnp.zeros(driven.size))
     if not bool(trees.all_finite(field(start))):

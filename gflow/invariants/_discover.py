@@ -169,7 +169,7 @@ def discover(
     with jax.enable_x64(True):
         key = jax.random.key(0) if key is None else key
         driven = drive(phi, like, inputs, rates)
-        leaves = _leaves(driven.whole(jnp.asarray(driven.signs)))
+        leaves = _leaves(driven.whole(jnp.asarray(driven.start)))
         sets = list(bases(leaves, degree, powers, _MOST_TERMS))
         if not sets:
             raise ValueError(

@@ -9,6 +9,7 @@ that the data choose; a law that holds for every f is one that no χ_i changes.
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,9 @@ from .. import _trees as trees
 from .._types import Params
 from ..flows import Flow, GradientFlow, HeavyBall, Nesterov
 from ..problem import Metric, as_metric
+
+# In a program's text, a conversion to lower precision.
+_ROUNDS = re.compile(r"new_dtype=(float32|float16|bfloat16)")
 
 Flat = Float[Array, " n"]
 
@@ -43,14 +47,14 @@ class Drive:
     `like`: laws do not depend on coordinates, and round-off is judged against 1.
 
     **Fields:** `outputs`: x -> φ(w), flat; `descend`: (x, covector) -> G^-1 covector;
-    `scales`: s; `signs`: those of `like`, 0 where it is 0; `whole`: x -> a tree of w as
-    the user has it; `inertia`: None for gradient flow.
+    `scales`: s; `start`: x of `like`; `whole`: x -> a tree of w as the user has it;
+    `inertia`: None for gradient flow.
     """
 
     outputs: Callable[[Flat], Float[Array, " m"]]
     descend: Callable[[Flat, Flat], Flat]
     scales: np.ndarray
-    signs: np.ndarray
+    start: np.ndarray
     whole: Callable[[Flat], Params]
     metric: Metric | None
     inertia: Inertia | None
@@ -86,10 +90,10 @@ class Drive:
     def draw(self, key: Array) -> Flat:
         """Generic parameters of the size of `like`, and where it is not 0 its signs."""
         factor_key, zero_key = jax.random.split(key)
-        drawn = jax.random.normal(zero_key, self.signs.shape)
-        factor = jnp.exp(0.4 * jax.random.normal(factor_key, self.signs.shape))
-        signs = jnp.asarray(self.signs)
-        return jnp.where(signs == 0, drawn, signs * factor)
+        drawn = jax.random.normal(zero_key, self.start.shape)
+        factor = jnp.exp(0.4 * jax.random.normal(factor_key, self.start.shape))
+        start = jnp.asarray(self.start)
+        return jnp.where(start == 0, drawn, start * factor)
 
     def draw_push(self, key: Array) -> tuple[Flat, Flat]:
         """Generic parameters, and Σ c_i χ_i there for a random c."""
@@ -108,7 +112,8 @@ def drive(
     """The drive of φ(w), or of φ(w, inputs). To be called, and used, in float64.
 
     **Raises:** `TypeError` if φ cannot be called, `like` holds no parameter or the
-    flow's fields are not known; `ValueError` if φ or the rates do not fit `like`.
+    flow's fields are not known; `ValueError` if φ or the rates do not fit `like`, or φ
+    rounds.
     """
     if not callable(phi):
         raise TypeError(f"phi must be a function of the parameters, not {phi!r}")
@@ -138,15 +143,20 @@ def drive(
         return covector / scales
 
     try:
-        jax.eval_shape(outputs, flat)
+        program = jax.make_jaxpr(outputs)(flat)
     except Exception as error:
         raise ValueError(
             "phi cannot be evaluated at `like` (wrong tree structure or shapes, or "
             f"inputs missing?): {type(error).__name__}: {trees.first_line(error)}"
         ) from error
+    if _ROUNDS.search(str(program)):
+        raise ValueError(
+            "phi rounds to less than float64 inside, and that would be taken for a "
+            "dependence on the parameters: let it keep the precision of its arguments"
+        )
     inertia = None if flow is None else inertia_of(flow)
-    sizes, signs = np.asarray(scales), np.sign(flat)
-    return Drive(outputs, descend, sizes, signs, whole, metric, inertia)
+    sizes = np.asarray(scales)
+    return Drive(outputs, descend, sizes, flat / sizes, whole, metric, inertia)
 
 
 def _real(leaf: Any) -> Flat:

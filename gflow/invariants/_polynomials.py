@@ -42,8 +42,8 @@ class Ring:
 
     def number(self, value: Any) -> Any:
         """A real number as a constant polynomial."""
-        if not math.isfinite(value):
-            raise NotPolynomial(f"the constant {value} is no number")
+        if np.iscomplexobj(value) or not math.isfinite(value):
+            raise NotPolynomial(f"the constant {value} is no finite real number")
         ratio = Fraction(float(value))
         digits = abs(ratio.numerator).bit_length(), ratio.denominator.bit_length()
         self.is_rounded |= max(digits) > _DIGITS

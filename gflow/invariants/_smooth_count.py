@@ -58,7 +58,9 @@ def smooth_ranks(drive: Drive, key: Array) -> list[SmoothRank]:
     """
     state_key, key = jax.random.split(key)
     state_keys = jax.random.split(state_key, _NUM_POINTS)
-    states = np.asarray(jax.vmap(lambda k: _state(drive, k))(state_keys))
+    states = jnp.stack([_state(drive, k) for k in state_keys])
+    if not jnp.all(jnp.isfinite(jax.vmap(drive.outputs)(states[:, : drive.size]))):
+        raise ValueError("phi is not finite near `like`")
     rows = [np.zeros((0, drive.state_size))] * len(states)
     ranks = [SmoothRank(0, np.inf, 0)] * len(states)
     for depth in range(1, _MAX_DEPTH + 1):
@@ -83,9 +85,7 @@ def _state(drive: Drive, key: Array) -> Flat:
     return jnp.concatenate([w, jax.random.normal(v_key, w.shape), jnp.full(1, 2.0)])
 
 
-def _brackets(
-    drive: Drive, depth: int, key: Array
-) -> Callable[[np.ndarray], np.ndarray]:
+def _brackets(drive: Drive, depth: int, key: Array) -> Callable[[Flat], np.ndarray]:
     """z -> random brackets of a depth at z, a unit vector each; those that vanish not.
 
     More of them than dimensions, so that they span what such brackets can.
@@ -100,11 +100,11 @@ def _brackets(
 
     compiled = jax.jit(jax.vmap(one, (None, 0)))
 
-    def at(state: np.ndarray) -> np.ndarray:
+    def at(state: Flat) -> np.ndarray:
         values, products = map(np.asarray, compiled(state, draws))
         if not np.all(np.isfinite(values)):
             raise ValueError("phi or its derivatives are not finite near `like`")
-        uncanceled = products / np.linalg.norm(state) ** (depth - 1)
+        uncanceled = products / float(jnp.linalg.norm(state)) ** (depth - 1)
         lengths = np.linalg.norm(values, axis=1)
         real = lengths > _CANCELED * uncanceled
         return values[real] / lengths[real, None]
