@@ -127,8 +127,7 @@ def simulate(
         choice = dataclasses.replace(choice, next_look=None)
     _check_solver(solver, problem, flow, clock)
     save = Save.log() if save is None else save
-    measurement = Measurement(dict(observables or {}), dict(invariants or {}))
-    measurement.check(w0, problem)
+    measurement = Measurement(observables or {}, invariants or {}).checked(w0, problem)
     law = flow if clock is None else clocked(flow, clock, problem, w0)
     setting = _setting(problem, law, params, static, choice.solver, rtol, atol, stops)
     budgets = [stop for stop in stops if isinstance(stop, Budget)]

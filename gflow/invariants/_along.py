@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from .. import _trees as trees
 from .._types import InvariantFn, Invariants, Params
-from ..trajectory import Trajectory
+from ..trajectory import Trajectory, check_invariants, named
 
 
 class Along(NamedTuple):
@@ -42,6 +42,8 @@ def along(
     """
     if trajectory.ws is None:
         raise ValueError("verify needs the parameters, and this run kept none (Save)")
+    invariants = named("invariants", invariants)
+    check_invariants(invariants, trajectory.w0)
     problem = trajectory.origin.problem
     params, static = eqx.partition(trajectory.ws, eqx.is_inexact_array_like)
 

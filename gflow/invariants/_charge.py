@@ -14,9 +14,10 @@ from jaxtyping import Array
 from .. import _trees as trees
 from .._types import Params, Scalar
 from ..problem import Metric
-from ._drive import Drive, Inertia
+from ._drive import Drive
 from ._generators import Generator
 from ._invariant import Invariant
+from ._momentum_laws import Inertial, gain
 
 # Points of Gauss and Legendre along the ray of the integral: exact for charges of
 # degree up to 64.
@@ -80,17 +81,6 @@ def _along_ray(field: Any, origin: Params, w: Params) -> Scalar:
     return jnp.asarray(0.5 * _WEIGHTS, values.dtype) @ values
 
 
-def momentum_charge(
-    damping: Inertia,
-    field: Any,
-    t: Any,
-    w: Params,
-    velocity: Params,
-) -> Scalar:
-    """e^∫γ ⟨G ξ, w'⟩ at time t."""
-    power = (
-        jnp.asarray(t) ** damping.damping
-        if damping.falls
-        else jnp.exp(damping.damping * jnp.asarray(t))
-    )
-    return power * trees.inner(field(w), velocity)
+def momentum_charge(flow: Inertial, field: Any, t: Any, w: Params, v: Params) -> Scalar:
+    """e^∫γ ⟨G ξ, v⟩ at time t."""
+    return gain(flow, t) * trees.inner(field(w), v)

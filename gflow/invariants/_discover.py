@@ -217,7 +217,8 @@ def _leaves(whole: Params) -> list[Block]:
     start = 0
     arrays = trees.split(whole)[0]
     for path, array in jax.tree_util.tree_leaves_with_path(arrays):
-        leaves.append(Block(_name(path), array.shape, start))
+        if array.size:
+            leaves.append(Block(_name(path), array.shape, start))
         start += array.size
     return leaves
 

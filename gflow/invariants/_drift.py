@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import Invariants, Params
-from ..trajectory import Drift, Trajectory, measure_drift, value_and_scale
+from ..trajectory import (
+    Drift,
+    Trajectory,
+    check_invariants,
+    measure_drift,
+    named,
+    value_and_scale,
+)
 
 
 def drift(trajectory: Trajectory, invariants: Invariants) -> dict[str, Drift]:
@@ -23,7 +30,8 @@ def drift(trajectory: Trajectory, invariants: Invariants) -> dict[str, Drift]:
 
     **Returns:** name -> `Drift`, absolute and relative.
 
-    **Raises:** `ValueError` if the run kept no parameters.
+    **Raises:** `ValueError` if the run kept no parameters, or an invariant cannot be
+    evaluated; `TypeError` if they are no mapping.
 
     **Cost:** one evaluation of each invariant a saved point; no gradients.
 
@@ -41,6 +49,8 @@ def drift(trajectory: Trajectory, invariants: Invariants) -> dict[str, Drift]:
     """
     if trajectory.ws is None:
         raise ValueError("drift needs the parameters, and this run kept none (Save)")
+    invariants = named("invariants", invariants)
+    check_invariants(invariants, trajectory.w0)
     params, static = eqx.partition(trajectory.ws, eqx.is_inexact_array_like)
 
     def at(point: Params) -> dict[str, Any]:

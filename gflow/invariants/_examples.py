@@ -199,10 +199,9 @@ def energy(key: Array, flow: Flow | None) -> Example:
     """A tanh network with inertia."""
     flow = inertial(flow)
     net = nn.MLP(3, 2, 3, 1, activation=jnp.tanh, key=key)
-    law = energy_law(flow)
-    return net_example(net, (3,), key, flow)._replace(
-        invariants={}, momenta={"energy": law}
-    )
+    example = net_example(net, (3,), key, flow)
+    law = energy_law(flow, example.problem)
+    return example._replace(invariants={}, momenta={"energy": law})
 
 
 def rotation(key: Array, flow: Flow | None) -> Example:

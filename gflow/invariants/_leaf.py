@@ -94,14 +94,14 @@ class Leaf(eqx.Module):
 
     def values(self, params: Params) -> Entries:
         """All entries of all laws, flat."""
-        full, dtype = self._full(params), trees.dtype(params)
+        full, dtype = self.whole(params), trees.dtype(params)
         values = [jnp.asarray(h(full), dtype).ravel() for h in self.laws.values()]
         return jnp.concatenate(values)
 
     def _largest(self, params: Params, sizes: Entries) -> Entries:
         """For each entry the largest of its law."""
         shapes = eqx.filter_eval_shape(
-            lambda w: [jnp.ravel(h(w)) for h in self.laws.values()], self._full(params)
+            lambda w: [jnp.ravel(h(w)) for h in self.laws.values()], self.whole(params)
         )
         ends = np.cumsum([shape.size for shape in shapes])[:-1].tolist()
         parts = jnp.split(sizes, ends)
@@ -151,7 +151,8 @@ class Leaf(eqx.Module):
             converged=jnp.all(jnp.abs(end.miss) <= end.linear.slack),
         )
 
-    def _full(self, params: Params) -> Params:
+    def whole(self, params: Params) -> Params:
+        """With the leaves that do not move."""
         return params if self.static is None else eqx.combine(params, self.static)
 
     def _linear(
@@ -160,7 +161,7 @@ class Leaf(eqx.Module):
         J: Rows = jax.jacrev(lambda x: self.values(unravel(x)))(flat)
         ways = J
         if self.metric is not None:
-            metric, w = self.metric, self._full(unravel(flat))
+            metric, w = self.metric, self.whole(unravel(flat))
             ways = jax.vmap(
                 lambda row: ravel_pytree(metric.inverse_apply(w, unravel(row)))[0]
             )(J)

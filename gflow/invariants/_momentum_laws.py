@@ -35,30 +35,34 @@ class MomentumLaw(eqx.Module):
 
     **Arguments:**
 
-    - `value`: `(t, w, v, problem) -> array`, v of the parameters' structure.
+    - `value`: `(t, w, v) -> array`, v = w', of the parameters' structure.
     - `formula`, `conserved_by`, `reference`: as of `Invariant`.
-    - `dissipated`: `(t, w, v, problem) -> array`, a rate, or None.
+    - `dissipated`: `(t, w, v) -> array`, a rate, or None.
 
     ```python
     >>> import jax.numpy as jnp, gflow as gf
     >>> from gflow.invariants import energy_law
     >>> problem = gf.Objective(lambda w: 0.5 * w**2)
-    >>> law = energy_law(gf.flows.HeavyBall(2.0))
+    >>> law = energy_law(gf.flows.HeavyBall(2.0), problem)
     >>> w, v = jnp.array(1.0), jnp.array(3.0)
-    >>> print(law.value(0.0, w, v, problem), law.dissipated(0.0, w, v, problem))
+    >>> print(law(0.0, w, v), law.dissipated(0.0, w, v))
     5.0 18.0
 
     ```
     """
 
-    value: Callable[[Any, Params, Params, Problem], Any]
+    value: Callable[[Any, Params, Params], Any]
     formula: str = eqx.field(static=True)
     conserved_by: tuple[str, ...] = eqx.field(static=True)
     reference: str = eqx.field(static=True)
-    dissipated: Callable[[Any, Params, Params, Problem], Any] | None = None
+    dissipated: Callable[[Any, Params, Params], Any] | None = None
+
+    def __call__(self, t: Any, w: Params, v: Params) -> Any:
+        """The value at time t, parameters w and velocity v."""
+        return self.value(t, w, v)
 
 
-def energy_law(flow: Inertial) -> MomentumLaw:
+def energy_law(flow: Inertial, problem: Problem) -> MomentumLaw:
     """½‖w'‖² + L, of which friction takes γ‖w'‖² at a time.
 
     At rate 1 for all parameters. `MomentumState.energy` holds the loss dropped, which
@@ -67,7 +71,7 @@ def energy_law(flow: Inertial) -> MomentumLaw:
     **References:** Su, Boyd, Candès 2016 (arXiv 1503.01243).
     """
     return MomentumLaw(
-        _energy,
+        eqx.Partial(_energy, problem),
         formula="|w'|^2/2 + L + int gamma |w'|^2 dt",
         conserved_by=(type(flow).__name__,),
         reference="Su, Boyd, Candès 2016 (arXiv 1503.01243)",
@@ -95,10 +99,9 @@ def angular_momentum(
     >>> from gflow.invariants import angular_momentum
     >>> flow = gf.flows.HeavyBall(1.0)
     >>> law = angular_momentum(flow, lambda w: w["u"], lambda w: w["v"].T)
-    >>> problem = gf.Objective(lambda w: jnp.sum((w["v"] @ w["u"]) ** 2))
     >>> w = {"u": jnp.eye(2), "v": jnp.zeros((1, 2))}
     >>> turning = {"u": jnp.array([[0.0, -1.0], [1.0, 0.0]]), "v": jnp.zeros((1, 2))}
-    >>> print(law.value(0.0, w, turning, problem))
+    >>> print(law(0.0, w, turning))
     [[ 0. -2.]
      [ 2.  0.]]
 
@@ -106,7 +109,7 @@ def angular_momentum(
     """
     return MomentumLaw(
         eqx.Partial(_angular, flow, into, out),
-        formula=f"{_growth(flow)} (A' A^T - A A'^T + B' B^T - B B'^T)",
+        formula=f"{growth(flow)} (A' A^T - A A'^T + B' B^T - B B'^T)",
         conserved_by=(type(flow).__name__,),
         reference="Marcotte, Gribonval, Peyré 2024 (arXiv 2405.12888)",
     )
@@ -124,17 +127,16 @@ def shift_momentum(flow: Inertial, law: Invariant) -> MomentumLaw:
     ```python
     >>> import jax.numpy as jnp, gflow as gf
     >>> from gflow.invariants import shift_momentum
-    >>> problem = gf.Objective(lambda w: (w[0] - w[1]) ** 2)
     >>> total = gf.Invariant(jnp.sum, formula="w_0 + w_1")
     >>> law = shift_momentum(gf.flows.Nesterov(3.0), total)
-    >>> print(law.formula, law.value(2.0, jnp.zeros(2), jnp.ones(2), problem))
+    >>> print(law.formula, law(2.0, jnp.zeros(2), jnp.ones(2)))
     t^damping (w_0 + w_1)' 16.0
 
     ```
     """
     return MomentumLaw(
         eqx.Partial(_shift, flow, law),
-        formula=f"{_growth(flow)} ({law.formula})'",
+        formula=f"{growth(flow)} ({law.formula})'",
         conserved_by=(type(flow).__name__,),
         reference=_NOETHER,
     )
@@ -144,38 +146,34 @@ def _friction(flow: Inertial, t: Any) -> Any:
     return flow.friction if isinstance(flow, HeavyBall) else flow.damping / t
 
 
-def _gain(flow: Inertial, t: Any) -> Any:
+def gain(flow: Inertial, t: Any) -> Any:
     if isinstance(flow, HeavyBall):
         return jnp.exp(flow.friction * t)
     return t**flow.damping
 
 
-def _growth(flow: Inertial) -> str:
+def growth(flow: Inertial) -> str:
     return "e^(gamma t)" if isinstance(flow, HeavyBall) else "t^damping"
 
 
-def _energy(t: Any, w: Params, v: Params, problem: Problem) -> Array:
+def _energy(problem: Problem, t: Any, w: Params, v: Params) -> Array:
     del t
     return 0.5 * trees.inner(v, v) + problem.loss(w)
 
 
-def _dissipated(flow: Inertial, t: Any, w: Params, v: Params, problem: Problem) -> Any:
-    del w, problem
+def _dissipated(flow: Inertial, t: Any, w: Params, v: Params) -> Any:
+    del w
     return _friction(flow, t) * trees.inner(v, v)
 
 
 def _angular(
-    flow: Inertial, into: Any, out: Any, t: Any, w: Params, v: Params, problem: Problem
+    flow: Inertial, into: Any, out: Any, t: Any, w: Params, v: Params
 ) -> Array:
-    del problem
     moving = eqx.combine(v, eqx.filter(w, eqx.is_inexact_array, inverse=True))
     # The rows turn together: A -> R A, B -> R B, as R^-T = R.
     moment = into(moving) @ into(w).T + out(moving) @ out(w).T
-    return _gain(flow, t) * (moment - moment.T)
+    return gain(flow, t) * (moment - moment.T)
 
 
-def _shift(
-    flow: Inertial, law: Invariant, t: Any, w: Params, v: Params, problem: Problem
-) -> Array:
-    del problem
-    return _gain(flow, t) * eqx.filter_jvp(law, (w,), (v,))[1]
+def _shift(flow: Inertial, law: Invariant, t: Any, w: Params, v: Params) -> Array:
+    return gain(flow, t) * eqx.filter_jvp(law, (w,), (v,))[1]

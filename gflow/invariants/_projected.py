@@ -15,6 +15,7 @@ from .._types import InvariantFn, Invariants, Params
 from ..flows import ClockedState, MomentumState
 from ..problem import Metric, Problem
 from ..solvers import BDF, RKC, ROCK4, CountingSolver, Work
+from ..trajectory import check_invariants, check_kind, named
 from ._leaf import Leaf
 from ._projected_interpolation import Inside, core
 from ._projected_state import ProjectedState
@@ -68,7 +69,9 @@ class Projected(CountingSolver, diffrax.AbstractWrappedSolver[Any]):
         fills in both; by default G is Euclidean and all leaves are parameters.
 
     **Raises:** `ValueError` for other solvers, without laws, and for the state of a
-    momentum flow, which conserves no function of w alone.
+    momentum flow, which conserves no function of w alone; `TypeError` for a solver that
+    is none, and laws that are no mapping. While it runs, `RuntimeError` if a law is not
+    finite at w0.
 
     **Cost:** for k entries of n parameters, at each attempted step and saved point k
     derivatives of the laws, 2 k n numbers, the eigenvalues of a k by k matrix, and one
@@ -113,6 +116,7 @@ class Projected(CountingSolver, diffrax.AbstractWrappedSolver[Any]):
         metric: Metric | None = None,
         static: Any = None,
     ) -> None:
+        invariants = named("invariants", invariants)
         _check(solver, invariants)
         self.solver = solver
         # In the order in which jax would have it: entries are told by their place.
@@ -186,7 +190,12 @@ class Projected(CountingSolver, diffrax.AbstractWrappedSolver[Any]):
                 "function of w alone. Use the solver by itself"
             )
         inner = self.solver.init(terms, t0, t1, y0, args)
-        return ProjectedState.start(inner, self._leaf.values(core(y0)))
+        check_invariants(self.invariants, self._leaf.whole(core(y0)))
+        target = self._leaf.values(core(y0))
+        target = eqx.error_if(
+            target, ~jnp.all(jnp.isfinite(target)), "a law is not finite at w0"
+        )
+        return ProjectedState.start(inner, target)
 
     def attempt(
         self,
@@ -260,6 +269,7 @@ def _with_newest(past: Any, y: Any) -> Any:
 
 
 def _check(solver: Any, invariants: Invariants) -> None:
+    check_kind("solver", solver, diffrax.AbstractSolver)
     fits = isinstance(solver, diffrax.AbstractERK | RKC | ROCK4 | BDF)
     if not fits or isinstance(solver, diffrax.AbstractWrappedSolver):
         raise ValueError(

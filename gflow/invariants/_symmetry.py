@@ -22,13 +22,14 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, PyTree
 
-from .._types import Params, Scalar
-from ..flows import Flow
+from .._types import Params
+from ..flows import Flow, HeavyBall, Nesterov
 from ..problem import Metric, Problem
 from ._charge import covector, gradient_charge, momentum_charge
-from ._drive import Drive, Flat, drive, inertia_of
+from ._drive import Drive, Flat, drive
 from ._generators import Generator
 from ._invariant import Invariant
+from ._momentum_laws import MomentumLaw, growth
 
 # Relative size below which what should vanish has vanished, in float64.
 _ZERO = 1e-9
@@ -67,21 +68,28 @@ class Symmetry:
         """Whether flows with inertia conserve a charge."""
         return self.holds and self.symmetry < _ZERO
 
-    def momentum_charge(self, flow: Flow) -> Callable[[Any, Params, Params], Scalar]:
-        """(t, w, w') -> e^∫γ ⟨G w', ξ(w)⟩, which a flow with inertia conserves.
+    def momentum_charge(self, flow: Flow) -> MomentumLaw:
+        """e^∫γ ⟨G w', ξ(w)⟩, which a flow with inertia conserves.
 
         e^(friction t) under `HeavyBall`, t^damping under `Nesterov`. From rest it is 0
         for ever: the velocity stays orthogonal to ξ.
 
         **Raises:** `ValueError` if there is none, `TypeError` for another flow.
         """
-        damping = inertia_of(flow)
-        if damping is None:
-            raise TypeError("gradient flow has no momentum: see `invariant`")
+        if not isinstance(flow, HeavyBall | Nesterov):
+            raise TypeError(
+                "only HeavyBall and Nesterov have a momentum, not "
+                f"{type(flow).__name__}; of gradient flow see `invariant`"
+            )
         if not self.has_momentum_charge:
             raise ValueError(f"no charge under momentum: {self._why_no_momentum}")
         field = eqx.Partial(covector, self.metric, self.generator)
-        return eqx.Partial(momentum_charge, damping, field)
+        return MomentumLaw(
+            eqx.Partial(momentum_charge, flow, field),
+            formula=f"{growth(flow)} <G w', xi>",
+            conserved_by=(type(flow).__name__,),
+            reference="Noether 1918",
+        )
 
     @property
     def _why_no_momentum(self) -> str:

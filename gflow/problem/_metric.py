@@ -91,4 +91,6 @@ def as_metric(rates: Metric | PyTree[float] | None) -> Metric | None:
     """The metric that an argument `rates` stands for."""
     if rates is None or isinstance(rates, Metric):
         return rates
+    if isinstance(rates, type):
+        raise TypeError(f"rates is the class {rates.__name__}: give an instance of it")
     return Rates(rates)

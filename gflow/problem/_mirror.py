@@ -23,7 +23,8 @@ class Mirror(Metric):
     **Arguments:** `inverse_hessian`: entry by entry, w -> 1/ψ''(w), positive where the
     flow lives; one function for all leaves. By default w, of the entropy.
 
-    **Raises:** `check`: `ValueError` if 1/ψ'' is not positive and finite at w0.
+    **Raises:** `TypeError` if 1/ψ'' cannot be called; `check`: `ValueError` if it does
+    not map arrays to arrays of their shape, positive and finite at w0.
 
     **Cost:** one evaluation of 1/ψ'' a gradient.
 
@@ -42,6 +43,11 @@ class Mirror(Metric):
     inverse_hessian: Callable[[Array], Array]
 
     def __init__(self, inverse_hessian: Callable[[Array], Array] = lambda w: w) -> None:
+        if not callable(inverse_hessian):
+            raise TypeError(
+                "inverse_hessian must be a function w -> 1/psi'', not "
+                f"{inverse_hessian!r}"
+            )
         self.inverse_hessian = inverse_hessian
 
     def inverse_apply(self, w: Params, covector: Params) -> Params:
@@ -56,6 +62,8 @@ class Mirror(Metric):
     def check(self, w: Params) -> None:
         """Raise `ValueError` unless ψ''(w) is positive and finite."""
         inverse = jax.tree.map(self.inverse_hessian, w)
+        if jax.tree.map(jnp.shape, inverse) != jax.tree.map(jnp.shape, w):
+            raise ValueError("1/psi'' must be an array of the shape of its argument")
         positive = all(bool(jnp.all(x > 0)) for x in jax.tree.leaves(inverse))
         if not (positive and trees.all_finite(inverse)):
             raise ValueError(

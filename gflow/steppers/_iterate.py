@@ -103,8 +103,7 @@ def iterate(
     stepper.times(int(num_steps))  # refuses a schedule that is too short
     if (estimate is None) != (key is None):
         raise ValueError("iterate takes an estimate of the gradient and a key, or none")
-    measurement = Measurement(dict(observables or {}), dict(invariants or {}))
-    measurement.check(w0, problem)
+    measurement = Measurement(observables or {}, invariants or {}).checked(w0, problem)
     watch = Watch(stops, jnp.zeros((), trees.dtype(params)), w0, problem)
     setting = Setting(problem, stepper, static, watch, estimate, key)
     budgets = tuple(s for s in stops if isinstance(s, Budget))

@@ -99,8 +99,8 @@ def search(
     """
     _check(problem, num_evaluations, method, spread, save)
     params, static = problem.split(w0)
-    measurement = Measurement(dict(observables or {}), {})
-    measurement.check(eqx.combine(params, static), problem)
+    measurement = Measurement(observables or {}, {})
+    measurement = measurement.checked(eqx.combine(params, static), problem)
     save = Save.log(num=50) if save is None else save
     record = Record(measurement, static, save.keep_params, save.max_bytes)
     record = record.add(problem, np.zeros(1), _lead(params), None)

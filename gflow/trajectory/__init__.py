@@ -19,7 +19,9 @@ from ._progress import (
 from ._record import (
     Measurement as Measurement,
     Record as Record,
+    check_invariants as check_invariants,
     end_at_start as end_at_start,
+    named as named,
     value_and_scale as value_and_scale,
 )
 from ._save import Save as Save, next_window as next_window

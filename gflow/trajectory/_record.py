@@ -1,7 +1,7 @@
 """What is measured at each saved time, for flows and discrete methods alike."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -41,16 +41,40 @@ class Measurement(eqx.Module):
             "scales": {n: scale for n, (_, scale) in laws.items()},
         }
 
-    def check(self, w: Params, problem: Problem) -> None:
-        """Raise `ValueError` naming the callable that does not work on w0."""
-        taken = {"loss", "grad_norm", "energy"} & set(self.observables)
+    def checked(self, w: Params, problem: Problem) -> "Measurement":
+        """Itself, with copies of both.
+
+        **Raises:** `ValueError` naming the callable that does not work on w0;
+        `TypeError` for what is no mapping.
+        """
+        observables = named("observables", self.observables)
+        invariants = named("invariants", self.invariants)
+        taken = {"loss", "grad_norm", "energy"} & set(observables)
         if taken:
             raise ValueError(f"observable name {sorted(taken)} is taken by gflow")
         t = jnp.zeros((), trees.dtype(w))
-        for name, f in self.observables.items():
+        for name, f in observables.items():
             _check_callable("observable", name, lambda w, f=f: f(t, w, problem), w)
-        for name, h in self.invariants.items():
-            _check_callable("invariant", name, h, w)
+        check_invariants(invariants, w)
+        return Measurement(observables, invariants)
+
+
+def named(kind: str, functions: Any) -> dict[str, Any]:
+    """A copy of them.
+
+    **Raises:** `TypeError` unless they are a mapping name -> callable.
+    """
+    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
+        raise TypeError(
+            f"{kind} must be a dict name -> function, not {functions!r:.60}"
+        )
+    return dict(functions)
+
+
+def check_invariants(invariants: Invariants, w: Params) -> None:
+    """Raise `ValueError` naming the invariant that does not work on w."""
+    for name, h in invariants.items():
+        _check_callable("invariant", name, h, w)
 
 
 def _check_callable(kind: str, name: str, f: Callable[[Any], Any], w: Params) -> None:

@@ -181,11 +181,11 @@ def of_momentum(flat: Flat, flow: Any, w: Any, v: Any) -> dict[str, Any]:
 
     def change(problem: Problem, v: Any, dv_dt: Any) -> Any:
         def value(t: Any, w: Any, v: Any) -> Any:
-            return law.value(t, flat.tree(w), flat.unravel(v), problem)
+            return law(t, flat.tree(w), flat.unravel(v))
 
         _, rate = jax.jvp(value, (TIME, w, v), (1.0, v, dv_dt))
         if law.dissipated is not None:
-            rate += law.dissipated(TIME, flat.tree(w), flat.unravel(v), problem)
+            rate += law.dissipated(TIME, flat.tree(w), flat.unravel(v))
         return jnp.max(jnp.abs(rate))
 
     def decaying(w: Any) -> Any:

@@ -361,6 +361,10 @@ def test_misuse_is_told() -> None:
     """No law, and a flow that conserves none."""
     with pytest.raises(ValueError, match="at least one"):
         Projected(diffrax.Tsit5(), {})
+    with pytest.raises(TypeError, match="invariants"):
+        Projected(diffrax.Tsit5(), lambda w: w["u"])  # pyright: ignore
+    with pytest.raises(TypeError, match="the class Tsit5"):
+        Projected(diffrax.Tsit5, PRODUCT)
     form = closed_form("regression")
     with pytest.raises(ValueError, match="momentum flow"):
         gf.simulate(
@@ -372,3 +376,8 @@ def test_misuse_is_told() -> None:
         )
     with pytest.raises(ValueError, match="BDF cannot run under a clock"):
         form.simulate(solver=PROJECTED, clock=gf.LogTime())
+    with pytest.raises(ValueError, match="'x' cannot be evaluated at w0"):
+        form.simulate(solver=Projected(diffrax.Tsit5(), {"x": lambda w: w["none"]}))
+    undefined = {"x": lambda w: jnp.log(-jnp.abs(w["u"]))}
+    with pytest.raises(RuntimeError, match="a law is not finite at w0"):
+        form.simulate(solver=Projected(diffrax.Tsit5(), undefined))

@@ -225,6 +225,39 @@ def test_linear_laws_are_kept_by_any_step_size() -> None:
     assert row.verdict == "conserved"
 
 
+def test_laws_of_a_higher_order_are_not_accused() -> None:
+    """log u - log v of x = u² - v²: factors 1 - z, 1 + z change it by -2z + O(z³).
+
+    Its second derivatives cancel: -g²/u² + g²/v² with v_u = -zu, v_v = zv.
+    """
+    rng = np.random.default_rng(0)
+    A, y = rng.standard_normal((3, 6)), rng.standard_normal(3)
+    Z = np.linalg.svd(A)[2][3:]
+    problem = gf.Objective(
+        lambda w: 0.5 * jnp.sum((A @ (w["u"] ** 2 - w["v"] ** 2) - y) ** 2)
+    )
+    w0 = {
+        "u": jnp.asarray(rng.uniform(0.5, 1, 6)),
+        "v": jnp.asarray(rng.uniform(0.5, 1, 6)),
+    }
+    run = gf.iterate(problem, gf.gradient_descent(4e-3), w0, 1000)
+    [row] = verify(run, {"range": lambda w: Z @ jnp.log(w["u"] / w["v"])}).rows
+    assert (row.verdict, row.holds) == ("step size", True)
+    assert row.reason == "of higher order: the leading one vanishes"
+    assert row.drift > 1e-6
+
+
+def test_large_steps_are_not_accused() -> None:
+    """u v of L = (u v - 1)², at steps that overshoot: what is far from leading."""
+    problem = gf.Objective(lambda w: (w["u"] * w["v"] - 1.0) ** 2)
+    w0 = {"u": jnp.array(2.0), "v": jnp.array(0.3)}
+    run = gf.iterate(problem, gf.gradient_descent(0.23), w0, 40)
+    [row] = verify(run, {"balance": lambda w: w["u"] ** 2 - w["v"] ** 2}).rows
+    assert (row.verdict, row.holds) == ("step size", True)
+    assert row.drift > 0.05
+    assert not 0.9 < row.moved[-1] / row.explained[-1] < 1.1
+
+
 def test_step_sizes_may_vary() -> None:
     """Twice the step over the second half adds half as much again: by the closed form.
 
@@ -287,3 +320,16 @@ def test_runs_without_parameters_are_turned_away() -> None:
     run = gf.simulate(problem, gf.GradientFlow(), jnp.ones(2), 1.0, save=save)
     with pytest.raises(ValueError, match="kept none"):
         verify(run, {"sum": jnp.sum})
+
+
+def test_quantities_that_do_not_fit_the_run() -> None:
+    """No mapping, not defined, not finite: told, and not taken for laws."""
+    problem = gf.Objective(lambda w: jnp.sum(w**2))
+    run = gf.simulate(problem, gf.GradientFlow(), jnp.ones(2), 1.0)
+    with pytest.raises(TypeError, match="invariants"):
+        verify(run, jnp.sum)  # pyright: ignore
+    with pytest.raises(ValueError, match="'third' cannot be evaluated at w0"):
+        verify(run, {"third": lambda w: w["third"]})
+    [row] = verify(run, {"log": lambda w: jnp.log(w - 0.5)}).rows
+    assert row.verdict == "violated"
+    assert row.reason.startswith("not finite at t = ")

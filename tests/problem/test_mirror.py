@@ -32,3 +32,14 @@ def test_a_start_outside_the_domain_is_turned_away() -> None:
     problem = gf.Objective(jnp.sum, rates=Mirror())
     with pytest.raises(ValueError, match="> 0 and finite at w0"):
         gf.simulate(problem, gf.GradientFlow(), jnp.array([1.0, 0.0]), 1.0)
+
+
+def test_misuse() -> None:
+    """What is no function, sums the entries, or is a class."""
+    with pytest.raises(TypeError, match="inverse_hessian"):
+        Mirror(3.0)  # pyright: ignore
+    problem = gf.Objective(jnp.sum, rates=Mirror(jnp.sum))
+    with pytest.raises(ValueError, match="of the shape of its argument"):
+        gf.simulate(problem, gf.GradientFlow(), jnp.ones(2), 1.0)
+    with pytest.raises(TypeError, match="rates"):
+        gf.Objective(jnp.sum, rates=Mirror)
