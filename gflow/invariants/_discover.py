@@ -11,6 +11,7 @@ from jaxtyping import Array, PyTree
 from .. import _trees as trees
 from .._types import Params
 from ..problem import Metric
+from ..trajectory import stage_line
 from ._basis import Basis, Block, bases
 from ._count import LawCount, counted
 from ._drive import Drive, drive
@@ -201,12 +202,14 @@ def _grown(
 ) -> tuple[Basis, Search]:
     """The first set in which all laws are found, or the last with the most of them."""
     best: tuple[Basis, Search] | None = None
-    for basis in sets:
-        found = search(driven, leaves, basis.terms, key)
-        if best is None or len(found.laws) >= len(best[1].laws):
-            best = basis, found
-        if len(found.laws) == num_laws:
-            break
+    with stage_line("discover") as line:
+        for basis in sets:
+            line.set_postfix_str(f"among {len(basis.terms)} terms")
+            found = search(driven, leaves, basis.terms, key)
+            if best is None or len(found.laws) >= len(best[1].laws):
+                best = basis, found
+            if len(found.laws) == num_laws:
+                break
     assert best is not None
     return best
 

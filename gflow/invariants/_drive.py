@@ -78,7 +78,9 @@ class Drive:
     def weights(self) -> Float[np.ndarray, " m"]:
         """1/‖χ_i‖ at a generic point, so that no field hides behind another."""
         with jax.ensure_compile_time_eval():  # also where a program is being traced
-            jacobian = jax.jacrev(self.outputs)(self.draw(jax.random.key(0)))
+            jacobian = jax.jit(lambda k: jax.jacrev(self.outputs)(self.draw(k)))(
+                jax.random.key(0)
+            )
         norms = np.linalg.norm(np.asarray(jacobian), axis=1)
         return np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 1)
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..trajectory import stage_line
 from ._drive import Drive, Flat
 
 _Field = Callable[[Flat, Float[Array, " m"]], Flat]
@@ -56,43 +57,49 @@ def smooth_ranks(drive: Drive, key: Array) -> list[SmoothRank]:
 
     **Raises:** `RuntimeError` if brackets of depth 10 still raise the rank.
     """
-    state_key, key = jax.random.split(key)
-    state_keys = jax.random.split(state_key, _NUM_POINTS)
-    states = jnp.stack([_state(drive, k) for k in state_keys])
-    if not jnp.all(jnp.isfinite(jax.vmap(drive.outputs)(states[:, : drive.size]))):
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+    state_keys = jax.random.split(key, _NUM_POINTS)
+    states, outputs = jax.jit(jax.vmap(lambda k: _state(drive, k)))(state_keys)
+    if not np.all(np.isfinite(outputs)):
         raise ValueError("phi is not finite near `like`")
     rows = [np.zeros((0, drive.state_size))] * len(states)
     ranks = [SmoothRank(0, np.inf, 0)] * len(states)
-    for depth in range(1, _MAX_DEPTH + 1):
-        brackets = _brackets(drive, depth, jax.random.fold_in(key, depth))
-        rows = [
-            np.concatenate([old, brackets(state)])
-            for old, state in zip(rows, states, strict=True)
-        ]
-        before, ranks = ranks, [_rank(at_point, depth) for at_point in rows]
-        pairs = list(zip(before, ranks, strict=True))
-        if all(new.rank in (old.rank, drive.state_size) for old, new in pairs):
-            return [old if new.rank == old.rank else new for old, new in pairs]
+    with stage_line("count") as line:
+        for depth in range(1, _MAX_DEPTH + 1):
+            line.set_postfix_str(f"brackets of depth {depth}")
+            brackets = _brackets(drive, depth, rng)
+            rows = [
+                np.concatenate([old, brackets(state)])
+                for old, state in zip(rows, states, strict=True)
+            ]
+            before, ranks = ranks, [_rank(at_point, depth) for at_point in rows]
+            pairs = list(zip(before, ranks, strict=True))
+            if all(new.rank in (old.rank, drive.state_size) for old, new in pairs):
+                return [old if new.rank == old.rank else new for old, new in pairs]
     raise RuntimeError(f"brackets of depth {_MAX_DEPTH} still raise the rank")
 
 
-def _state(drive: Drive, key: Array) -> Flat:
+def _state(drive: Drive, key: Array) -> tuple[Flat, Float[Array, " m"]]:
+    """A random z, and φ there."""
     w_key, v_key = jax.random.split(key)
     w = drive.draw(w_key)
     if drive.inertia is None:
-        return w
+        return w, drive.outputs(w)
     # At t = 2: the damping of Nesterov's flow is singular at 0.
-    return jnp.concatenate([w, jax.random.normal(v_key, w.shape), jnp.full(1, 2.0)])
+    v = jax.random.normal(v_key, w.shape)
+    return jnp.concatenate([w, v, jnp.full(1, 2.0)]), drive.outputs(w)
 
 
-def _brackets(drive: Drive, depth: int, key: Array) -> Callable[[Flat], np.ndarray]:
+def _brackets(
+    drive: Drive, depth: int, rng: np.random.Generator
+) -> Callable[[Flat], np.ndarray]:
     """z -> random brackets of a depth at z, a unit vector each; those that vanish not.
 
     More of them than dimensions, so that they span what such brackets can.
     """
     field, num_fields = _field(drive), drive.num_outputs + (drive.inertia is not None)
     shape = (drive.state_size + _SPARE, depth, num_fields)
-    draws = jax.random.normal(key, shape, jnp.float64)
+    draws = rng.standard_normal(shape)
 
     def one(z: Flat, cs: Float[Array, "k m"]) -> tuple[Flat, Array]:
         norms = jax.vmap(lambda c: jnp.linalg.norm(field(z, c)))(cs)
@@ -104,7 +111,7 @@ def _brackets(drive: Drive, depth: int, key: Array) -> Callable[[Flat], np.ndarr
         values, products = map(np.asarray, compiled(state, draws))
         if not np.all(np.isfinite(values)):
             raise ValueError("phi or its derivatives are not finite near `like`")
-        uncanceled = products / float(jnp.linalg.norm(state)) ** (depth - 1)
+        uncanceled = products / np.linalg.norm(state) ** (depth - 1)
         lengths = np.linalg.norm(values, axis=1)
         real = lengths > _CANCELED * uncanceled
         return values[real] / lengths[real, None]

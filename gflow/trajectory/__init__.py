@@ -15,6 +15,7 @@ from ._progress import (
     FIRST_BUDGET as FIRST_BUDGET,
     ProgressLine as ProgressLine,
     next_budget as next_budget,
+    stage_line as stage_line,
 )
 from ._record import (
     Measurement as Measurement,

@@ -19,6 +19,19 @@ def next_budget(budget: int, seconds: float) -> int:
     return max(budget // 2, 1) if seconds > 2 * _SECONDS_PER_STRETCH else budget
 
 
+def stage_line(label: str) -> Any:
+    """A line whose `set_postfix_str` says what goes on, if stderr is a terminal.
+
+    To be used as a context.
+    """
+    return tqdm(
+        desc=label,
+        disable=None,
+        leave=False,
+        bar_format="{desc}: {elapsed}{postfix}",
+    )
+
+
 class ProgressLine:
     """Shows how far a run has come; silent when `show` is false.
 
