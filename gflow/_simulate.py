@@ -291,7 +291,7 @@ def _check_resumable(
         raise ValueError(
             f"resume: {', '.join(differing)} differ from those of the stopped run"
         )
-    if not eqx.tree_equal(eqx.filter(stopped.w0, eqx.is_inexact_array_like), params):
+    if not eqx.tree_equal(eqx.filter(stopped.w0, eqx.is_inexact_array), params):
         raise ValueError("resume: w0 is not the one that the stopped run began from")
     old = stopped.checkpoint.record.measurement
     for kind in ("observables", "invariants"):

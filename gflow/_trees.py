@@ -14,7 +14,9 @@ from ._types import Params, Scalar
 def split(w: Params) -> tuple[Params, Params]:
     """Separate parameters from everything else; `eqx.combine` puts them together.
 
-    Python and numpy floats become arrays, in jax's default precision and their own.
+    Python and numpy floats become arrays, in jax's default precision and their own. The
+    Python numbers that an equinox module holds, like the rate of a `Dropout`, are
+    settings, as they are to equinox.
 
     **Returns:** `(dynamic, static)`, two trees of the structure of `w` with None in
     the places that belong to the other.
@@ -26,6 +28,8 @@ def split(w: Params) -> tuple[Params, Params]:
     def as_parameter(path: Any, leaf: Any) -> Any:
         if isinstance(leaf, bool) or not eqx.is_array_like(leaf):
             return leaf
+        if type(leaf) in (int, float) and _is_field_of_module(w, path):
+            return leaf
         kind = np.dtype(leaf.dtype if hasattr(leaf, "dtype") else type(leaf)).kind
         if kind in "iuc":
             where = jax.tree_util.keystr(path) or "w0"
@@ -36,11 +40,23 @@ def split(w: Params) -> tuple[Params, Params]:
             )
         return jnp.asarray(leaf)
 
-    w = jax.tree_util.tree_map_with_path(as_parameter, w)
-    dynamic, static = eqx.partition(w, eqx.is_inexact_array)
+    known = jax.tree_util.tree_map_with_path(as_parameter, w)
+    dynamic, static = eqx.partition(known, eqx.is_inexact_array)
     if not jax.tree.leaves(dynamic):
         raise TypeError("w0 holds no floating-point array, so there is nothing to move")
     return dynamic, static
+
+
+def _is_field_of_module(tree: Any, path: Any) -> bool:
+    """Whether what stands at a path is a field of an equinox module."""
+    for key in path[:-1]:
+        if isinstance(key, jax.tree_util.GetAttrKey):
+            tree = getattr(tree, key.name)
+        elif isinstance(key, jax.tree_util.SequenceKey | jax.tree_util.DictKey):
+            tree = tree[key.idx if hasattr(key, "idx") else key.key]
+        else:
+            return False  # of a container of one's own
+    return isinstance(tree, eqx.Module) and len(path) > 0
 
 
 def first_line(error: Exception) -> str:

@@ -89,7 +89,7 @@ def tangent_kernel_drift(run: Trajectory) -> Float[np.ndarray, " k"]:
     problem, static = run.origin.problem, trees.split(run.w0)[1]
     first = tangent_kernel(problem, run.w0)
     size = jnp.linalg.norm(first)
-    ws = eqx.filter(run.ws, eqx.is_inexact_array_like)
+    ws = eqx.filter(run.ws, eqx.is_inexact_array)
     moved: list[float] = []
     for k in range(len(run.ts)):
         kernel = _kernel(problem, trees.take(ws, k), static)

@@ -51,7 +51,7 @@ def drift(trajectory: Trajectory, invariants: Invariants) -> dict[str, Drift]:
         raise ValueError("drift needs the parameters, and this run kept none (Save)")
     invariants = named("invariants", invariants)
     check_invariants(invariants, trajectory.w0)
-    params, static = eqx.partition(trajectory.ws, eqx.is_inexact_array_like)
+    params, static = eqx.partition(trajectory.ws, eqx.is_inexact_array)
 
     def at(point: Params) -> dict[str, Any]:
         w = eqx.combine(point, static)

@@ -17,8 +17,9 @@ def plot_verification(found: Verification, ax: Axes) -> Axes:
 
     **Arguments:**
 
-    - `found`: by `gflow.invariants.verify`. What is violated is dashed; dotted, of a
-        flow ten times its tolerance, of gradient descent the drift that is predicted.
+    - `found`: by `gflow.invariants.verify`. What is violated or undecided is dashed;
+        dotted, of a flow ten times its tolerance, of gradient descent the drift that is
+        predicted.
     - `ax`: where to draw; returned.
     """
     for k, row in enumerate(found.rows):
@@ -33,7 +34,7 @@ def plot_verification(found: Verification, ax: Axes) -> Axes:
         if row.verdict == "step size":
             ax.plot(ts, np.maximum(explained, _FLOOR), ":", color=color, linewidth=2.6)
     # Of a flow the same at all times, of gradient descent 0 at the start.
-    tolerated = found.rows[0].explained[0]
+    tolerated = max((row.explained[0] for row in found.rows), default=0)
     if tolerated > 0:
         ax.axhline(tolerated, color="black", linestyle=":", label="10 tolerances")
     elif any(row.verdict == "step size" for row in found.rows):

@@ -185,4 +185,4 @@ def _order(gaps: tuple[Gap, ...]) -> tuple[float | None, float | None]:
 
 
 def _params(w: Params) -> Params:
-    return eqx.filter(w, eqx.is_inexact_array_like)
+    return eqx.filter(w, eqx.is_inexact_array)

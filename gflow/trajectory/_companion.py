@@ -81,7 +81,7 @@ def without_error(run: Trajectory, reason: str) -> Trajectory:
 
 
 def _params(w: Params) -> Params:
-    return eqx.filter(w, eqx.is_inexact_array_like)
+    return eqx.filter(w, eqx.is_inexact_array)
 
 
 def _lead(x: Any) -> Any:

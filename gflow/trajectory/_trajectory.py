@@ -193,7 +193,7 @@ def assemble(
     end = _finite(end, observed, data["invariants"], data["ts"])
     if "energy" in data:
         defect = energy_defect(data["loss"], data["energy"])
-        params = eqx.filter(record.first, eqx.is_inexact_array_like)
+        params = eqx.filter(record.first, eqx.is_inexact_array)
         tolerance = relative_tolerance(params, *tolerances)
         losses, energies = data["loss"], data["energy"]
         end = balanced(end, losses, energies, tolerance, is_rough=is_rough)
