@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from .._types import Params
 from ._invariant import Invariant
+from ._laws import Laws
 from ._layer_laws import constant, gram
 from ._layers import rows_in, rows_out
 from ._places import Path, at, name
@@ -23,12 +24,10 @@ from ._places import Path, at, name
 _REFERENCE = "Marcotte, Gribonval, Peyré 2025 (arXiv 2506.06194)"
 
 
-def attention_laws(head: eqx.nn.MultiheadAttention, path: Path) -> dict[str, Invariant]:
-    """The laws of each head, of shape (heads, size, size), and the key's bias.
-
-    They need the heads as they are: with `process_heads`, as for rotary embeddings, the
-    first does not hold.
-    """
+def attention_laws(head: eqx.nn.MultiheadAttention, path: Path) -> Laws:
+    """The laws of each head, of shape (heads, size, size), and the key's bias."""
+    if head.query_proj.weight.ndim != 2:
+        return Laws(notes={name(path): "its layers are stacked"})
     query, key, value, out = (
         name((*path, f"{which}_proj", "weight"))
         for which in ("query", "key", "value", "output")
@@ -42,7 +41,8 @@ def attention_laws(head: eqx.nn.MultiheadAttention, path: Path) -> dict[str, Inv
     if head.use_key_bias:
         bias = (*path, "key_proj", "bias")
         laws[name(bias)] = constant(bias)
-    return laws
+    note = "not if process_heads turns queries and keys (rotary embeddings)"
+    return Laws(laws, {key_name: note for key_name in laws if key in key_name})
 
 
 def _law(grams: Any, path: Path, formula: str) -> Invariant:

@@ -87,7 +87,7 @@ CATALOGUE = Catalogue(
         ),
         "attention": Entry(
             "Q Q^T + b_Q b_Q^T - K K^T - b_K b_K^T, O^T O - V V^T - b_V b_V^T",
-            "each head of attention",
+            "each head of attention as it is, not rotary",
             "Marcotte, Gribonval, Peyré 2025 (arXiv 2506.06194)",
             2,
             examples.attention,

@@ -78,7 +78,7 @@ def _neighbors(link: Link, then: Link, between: Segment) -> Laws:
         return Laws(notes={place: "the units below share a length in WeightNorm"})
     through = passage(between, then)
     if through is None:
-        return Laws(notes={place: "what lies between is not homogeneous in each unit"})
+        return Laws(notes={place: "what lies between does not scale with each unit"})
     may_mix = mixes(link.layer) and mixes(then.layer)
     if through.is_linear and may_mix:
         order = np.argsort(through.sources, kind="stable")

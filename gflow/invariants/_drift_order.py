@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._types import Invariants
-from ..trajectory import Trajectory
+from ..trajectory import Drift, Trajectory, check_kind
 from ._drift import drift
 
 
@@ -42,7 +42,8 @@ def drift_order(
 
     **Returns:** name -> `DriftOrder`.
 
-    **Raises:** `ValueError` for less than two settings, and as `drift`.
+    **Raises:** `ValueError` for other settings; `TypeError` if a run is no trajectory;
+    as `drift`.
 
     **Cost:** the runs.
 
@@ -59,10 +60,16 @@ def drift_order(
 
     ```
     """
-    if len(set(settings)) < 2:
-        raise ValueError(f"an order takes two different settings, not {settings}")
-    by_size = np.sort(np.array(settings, float))
-    measured = [drift(run(float(setting)), invariants) for setting in by_size]
+    by_size = np.unique(np.array(settings, float))
+    if by_size.size != np.size(settings) or by_size.size < 2 or not by_size[0] > 0:
+        raise ValueError(
+            f"settings must be two or more, > 0, all different, not {settings}"
+        )
+    measured: list[dict[str, Drift]] = []
+    for setting in by_size:
+        trajectory = run(float(setting))
+        check_kind("what run returns", trajectory, Trajectory)
+        measured.append(drift(trajectory, invariants))
     found: dict[str, DriftOrder] = {}
     for name in invariants:
         drifts = np.array([told[name].relative for told in measured])

@@ -15,8 +15,6 @@ from ._places import Path
 
 nn = eqx.nn
 
-SEQUENCES = (nn.Sequential, nn.MLP, LinearChain)
-
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -43,6 +41,14 @@ class Link:
     after: tuple[Stage, ...] = ()
 
 
+def is_sequence(node: Any) -> bool:
+    """Whether it calls its layers one after another.
+
+    A subclass of one's own of `Sequential` or `MLP` may call them in another way.
+    """
+    return type(node) in (nn.Sequential, nn.MLP) or isinstance(node, LinearChain)
+
+
 def links(model: Any, path: Path = ()) -> list[Link]:
     """The layers of a sequence with what follows each."""
     found: list[Link] = []
@@ -62,10 +68,10 @@ def links(model: Any, path: Path = ()) -> list[Link]:
 
 def items(node: Any, path: Path) -> Iterator[Link | Stage]:
     """Layers and the functions between them, in the order in which they are applied."""
-    if isinstance(node, nn.Sequential):
+    if type(node) is nn.Sequential:
         for place, layer in enumerate(node.layers):
             yield from items(layer, (*path, "layers", place))
-    elif isinstance(node, nn.MLP) and not node.scan:
+    elif type(node) is nn.MLP and not node.scan:
         yield from _mlp(node, path)
     elif isinstance(node, LinearChain):
         for place, factor in enumerate(node.factors):
@@ -97,9 +103,24 @@ def _is_batch(node: Any) -> bool:
 
 
 def _mapped(module: Any, z: Array) -> Array:
-    """A layer of a `Sequential` at each input; what it draws is drawn alike."""
-    key = jax.random.key(0)
-    return jax.vmap(lambda x: module(x, key=key))(z)
+    """A layer of a `Sequential` at each input, with a draw for each."""
+    module = jax.tree.map(_steady, module, is_leaf=lambda x: isinstance(x, nn.Dropout))
+    keys = jax.random.split(jax.random.key(0), len(z))
+    return jax.vmap(lambda x, key: module(x, key=key))(z, keys)
+
+
+class _Mask(eqx.Module):
+    """In the place of a `Dropout`: it scales with each entry, but is not linear."""
+
+    def __call__(self, x: Array, *, key: Any = None, inference: Any = None) -> Array:
+        del key, inference
+        return jnp.where(x > 0, x, 0.5 * x)
+
+
+def _steady(layer: Any) -> Any:
+    """A `Dropout` that draws as a `_Mask`, of which every mask has the laws."""
+    draws = isinstance(layer, nn.Dropout) and not layer.inference and layer.p > 0
+    return _Mask() if draws else layer
 
 
 def _entrywise(activation: Any, z: Array) -> Array:

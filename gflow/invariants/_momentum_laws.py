@@ -65,17 +65,24 @@ class MomentumLaw(eqx.Module):
 def energy_law(flow: Inertial, problem: Problem) -> MomentumLaw:
     """½‖w'‖² + L, of which friction takes γ‖w'‖² at a time.
 
-    At rate 1 for all parameters. `MomentumState.energy` holds the loss dropped, which
-    is ½‖w'‖² plus what was dissipated since the start at rest.
+    Under rates ½⟨w', G w'⟩ in its place. `MomentumState.energy` holds the loss dropped,
+    which is that plus what was dissipated since the start at rest.
+
+    **Raises:** `ValueError` for a metric that depends on w; `TypeError` for a flow
+    without inertia.
 
     **References:** Su, Boyd, Candès 2016 (arXiv 1503.01243).
     """
+    _check(flow)
+    weights = None if problem.metric is None else problem.metric.weights()
+    if problem.metric is not None and weights is None:
+        raise ValueError("energy_law is for metrics that do not depend on w: rates")
     return MomentumLaw(
-        eqx.Partial(_energy, problem),
+        eqx.Partial(_energy, problem, weights),
         formula="|w'|^2/2 + L + int gamma |w'|^2 dt",
         conserved_by=(type(flow).__name__,),
         reference="Su, Boyd, Candès 2016 (arXiv 1503.01243)",
-        dissipated=eqx.Partial(_dissipated, flow),
+        dissipated=eqx.Partial(_dissipated, flow, weights),
     )
 
 
@@ -90,6 +97,9 @@ def angular_momentum(
     layers B = W_{l+1}ᵀ. At rate 1 for all parameters. From rest it is 0.
 
     **Arguments:** `into`, `out`: w -> (features, any), linear in w.
+
+    **Raises:** `TypeError` for a flow without inertia; when called, `ValueError` if the
+    two have not as many rows.
 
     **References:** Głuch, Urbanke 2021 (arXiv 2104.05508); Marcotte, Gribonval, Peyré
     2024 (arXiv 2405.12888).
@@ -107,6 +117,7 @@ def angular_momentum(
 
     ```
     """
+    _check(flow)
     return MomentumLaw(
         eqx.Partial(_angular, flow, into, out),
         formula=f"{growth(flow)} (A' A^T - A A'^T + B' B^T - B B'^T)",
@@ -122,6 +133,8 @@ def shift_momentum(flow: Inertial, law: Invariant) -> MomentumLaw:
 
     **Arguments:** `law`: linear in w, conserved as the loss is invariant to shifts.
 
+    **Raises:** `TypeError` for a flow without inertia.
+
     **References:** Głuch, Urbanke 2021 (arXiv 2104.05508).
 
     ```python
@@ -134,6 +147,7 @@ def shift_momentum(flow: Inertial, law: Invariant) -> MomentumLaw:
 
     ```
     """
+    _check(flow)
     return MomentumLaw(
         eqx.Partial(_shift, flow, law),
         formula=f"{growth(flow)} ({law.formula})'",
@@ -143,7 +157,16 @@ def shift_momentum(flow: Inertial, law: Invariant) -> MomentumLaw:
 
 
 def _friction(flow: Inertial, t: Any) -> Any:
-    return flow.friction if isinstance(flow, HeavyBall) else flow.damping / t
+    if isinstance(flow, HeavyBall):
+        return flow.friction
+    # At t = 0 the velocity is 0 as well, and falls faster.
+    return jnp.where(t > 0, flow.damping / jnp.where(t > 0, t, 1), 0)
+
+
+def _check(flow: Any) -> None:
+    if not isinstance(flow, HeavyBall | Nesterov):
+        name = type(flow).__name__
+        raise TypeError(f"only HeavyBall and Nesterov have inertia, not {name}")
 
 
 def gain(flow: Inertial, t: Any) -> Any:
@@ -156,20 +179,30 @@ def growth(flow: Inertial) -> str:
     return "e^(gamma t)" if isinstance(flow, HeavyBall) else "t^damping"
 
 
-def _energy(problem: Problem, t: Any, w: Params, v: Params) -> Array:
+def _energy(problem: Problem, weights: Any, t: Any, w: Params, v: Params) -> Array:
     del t
-    return 0.5 * trees.inner(v, v) + problem.loss(w)
+    return 0.5 * _square(weights, v) + problem.loss(w)
 
 
-def _dissipated(flow: Inertial, t: Any, w: Params, v: Params) -> Any:
+def _dissipated(flow: Inertial, weights: Any, t: Any, w: Params, v: Params) -> Any:
     del w
-    return _friction(flow, t) * trees.inner(v, v)
+    return _friction(flow, t) * _square(weights, v)
+
+
+def _square(weights: Any, v: Params) -> Any:
+    """⟨v, G v⟩."""
+    return trees.inner(v if weights is None else trees.scaled(weights, v), v)
 
 
 def _angular(
     flow: Inertial, into: Any, out: Any, t: Any, w: Params, v: Params
 ) -> Array:
     moving = eqx.combine(v, eqx.filter(w, eqx.is_inexact_array, inverse=True))
+    if len(into(w)) != len(out(w)):
+        raise ValueError(
+            "into and out must have a row for each hidden feature, not "
+            f"{len(into(w))} and {len(out(w))}"
+        )
     # The rows turn together: A -> R A, B -> R B, as R^-T = R.
     moment = into(moving) @ into(w).T + out(moving) @ out(w).T
     return gain(flow, t) * (moment - moment.T)

@@ -130,7 +130,9 @@ def symmetry(
     The charge of gradient flow is h with ∇h = G ξ, by Gauss's quadrature along the ray
     from 0 (from `like`, where G ξ is not finite at 0). It exists where G ξ is a
     gradient field: of a rotation it is not, of a rescaling it is. Under inertia it is
-    the other way round.
+    the other way round. Near `like`, that is: the random points are about its size and
+    have its signs, and where the quadrature does not resolve the charge, as next to a
+    singularity of ξ, it is nan.
 
     **Arguments:**
 
@@ -172,6 +174,7 @@ def symmetry(
         else:
             driven = drive(phi, like, inputs, rates)
         moves = generator if callable(generator) else _linear(generator)
+        _check_structure(moves, driven.whole(jnp.asarray(driven.start)))
         field = eqx.Partial(covector, driven.metric, moves)
         keys = jax.random.split(key, _DRAWS)
         told = jax.jit(jax.vmap(eqx.Partial(_checks, driven, moves, field)))(keys)
@@ -232,8 +235,11 @@ def _checks(driven: Drive, moves: Generator, field: Any, key: Array) -> dict[str
     size = jnp.where(still, 1, size)
     one, other = jnp.where(still, 0, y @ along_x), jnp.where(still, 0, x @ along_y)
     metric = driven.descend(w, jnp.ones_like(w))
+    steepness = norm(gradient)
     return {
-        "residual": jnp.abs(gradient @ xi) / (norm(gradient) * norm(xi)),
+        "gradient": steepness,
+        "residual": jnp.abs(gradient @ xi)
+        / (jnp.where(steepness > 0, steepness, 1) * norm(xi)),
         "asymmetry": jnp.abs(one - other) / size,
         "symmetry": jnp.abs(one + other) / size,
         "metric": norm(metric - driven.descend(2 * w, jnp.ones_like(w))),
@@ -242,10 +248,24 @@ def _checks(driven: Drive, moves: Generator, field: Any, key: Array) -> dict[str
     }
 
 
+def _check_structure(moves: Generator, w: Params) -> None:
+    """Raise `ValueError` unless ξ(w) has the parameters of w, in their shapes."""
+    xi = eqx.filter(moves(w), eqx.is_inexact_array)
+    params = eqx.filter(w, eqx.is_inexact_array)
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (xi, params)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "the generator must be a tree like the parameters: it has leaves of shapes "
+            f"{shapes[0]}, they {shapes[1]}"
+        )
+
+
 def _check_generator(told: dict[str, np.ndarray]) -> None:
     if not np.all(np.isfinite(told["length"])):
         raise ValueError("the generator is not finite near `like`")
     if not np.all(told["length"] > 0):
         raise ValueError("the generator vanishes near `like`: it moves nothing")
+    if not np.any(told["gradient"] > 0):
+        raise ValueError("phi does not change near `like`: every field is a symmetry")
     if np.any(told["frozen"] > 0):
         raise ValueError("the generator moves parameters that a rate of 0 freezes")

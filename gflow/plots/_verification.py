@@ -22,6 +22,8 @@ def plot_verification(found: Verification, ax: Axes) -> Axes:
         predicted.
     - `ax`: where to draw; returned.
     """
+    if not found.rows:
+        raise ValueError("there is no quantity to draw")
     for k, row in enumerate(found.rows):
         color = COLORS[k % len(COLORS)]
         shown = row.ts > 0
@@ -34,7 +36,7 @@ def plot_verification(found: Verification, ax: Axes) -> Axes:
         if row.verdict == "step size":
             ax.plot(ts, np.maximum(explained, _FLOOR), ":", color=color, linewidth=2.6)
     # Of a flow the same at all times, of gradient descent 0 at the start.
-    tolerated = max((row.explained[0] for row in found.rows), default=0)
+    tolerated = found.rows[0].explained[0]
     if tolerated > 0:
         ax.axhline(tolerated, color="black", linestyle=":", label="10 tolerances")
     elif any(row.verdict == "step size" for row in found.rows):
@@ -55,6 +57,8 @@ def plot_drift_order(
     - `ax`: where to draw; returned.
     - `setting`: the label of the horizontal axis.
     """
+    if not found:
+        raise ValueError("there is no quantity to draw")
     for k, (name, order) in enumerate(found.items()):
         drifts = np.maximum(order.drifts, _FLOOR)
         label = f"{name}: order {order.order:.2f}"

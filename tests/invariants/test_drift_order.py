@@ -1,5 +1,7 @@
 """How fast a drift falls with the tolerance or the step size."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,7 +52,15 @@ def test_a_drift_of_zero_has_no_order() -> None:
     assert np.isnan(found["one"].order)
 
 
-def test_one_setting_is_too_few() -> None:
-    """An order takes two."""
-    with pytest.raises(ValueError, match="two different settings"):
-        drift_order(lambda eta: pytest.fail("ran"), LAWS, (0.1, 0.1))
+@pytest.mark.parametrize("settings", [(0.1,), (0.1, 0.1, 0.2), (0.1, -0.1), (0.1, 0.0)])
+def test_settings_that_give_no_order(settings: tuple[float, ...]) -> None:
+    """Two or more, > 0, all different."""
+    with pytest.raises(ValueError, match="> 0, all different"):
+        drift_order(lambda eta: pytest.fail("ran"), LAWS, settings)
+
+
+def test_what_is_no_run() -> None:
+    """The function must return a trajectory."""
+    runs: Any = lambda eta: eta  # noqa: E731
+    with pytest.raises(TypeError, match="must be an instance of Trajectory"):
+        drift_order(runs, LAWS, (0.1, 0.2))

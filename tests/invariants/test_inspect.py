@@ -129,7 +129,7 @@ def test_other_activations_have_none(activation: Any) -> None:
     laws = invariants_of(mlp(activation))
     assert laws == {}
     assert list(laws.notes) == list(HIDDEN)
-    assert "not homogeneous" in repr(laws)
+    assert "does not scale with each unit" in repr(laws)
 
 
 def test_an_activation_that_is_homogeneous_at_its_start_only() -> None:
@@ -213,6 +213,8 @@ def test_attention(biased: bool) -> None:
     inputs = RNG.standard_normal((2, 3, 4))
     call = lambda w, x: jax.vmap(w["head"])(x, x, x)  # noqa: E731
     check({"head": net}, laws, inputs, call)
+    (note, *_) = laws.notes.values()
+    assert "rotary" in note
 
 
 def test_norms() -> None:
@@ -328,6 +330,42 @@ def test_parts_of_a_module_of_ones_own() -> None:
     assert "not known" in laws.notes["layers[0].readout"]
     stacked = invariants_of(nn.MLP(3, 2, 4, 3, scan=True, key=KEYS[0]))
     assert "scan=False" in repr(stacked)
+
+
+def test_every_mask_of_dropout_has_the_laws() -> None:
+    """A live one leaves the units', with all weights, and never the matrix."""
+    ends = [nn.Linear(3, 8, key=KEYS[0]), nn.Linear(8, 2, key=KEYS[1])]
+    for between in ([], [nn.Lambda(jax.nn.relu)]):
+        net = nn.Sequential([ends[0], *between, nn.Dropout(0.9), ends[1]])
+        (law,) = invariants_of(net).values()
+        into, out = net.layers[0], net.layers[-1]
+        expected = jnp.sum(out.weight**2, axis=0) - into.bias**2
+        expected -= jnp.sum(into.weight**2, axis=1)
+        np.testing.assert_allclose(law(net), expected, rtol=1e-5)
+    still = nn.Sequential([ends[0], nn.Dropout(0.5, inference=True), ends[1]])
+    assert [name.split()[-1] for name in invariants_of(still)] == ["balance"]
+
+
+def test_subclasses_are_not_what_they_derive_from() -> None:
+    """Skips around layers, heads in a stack: no law, and why."""
+
+    class Skipping(nn.MLP):
+        def __call__(self, x: Any, *, key: Any = None) -> Any:
+            hidden = self.layers[0](x)
+            return self.layers[-1](hidden + self.layers[1](hidden))
+
+    class Turned(nn.MultiheadAttention):
+        pass
+
+    makes: list[Any] = [Skipping, Turned]
+    laws = invariants_of(
+        [makes[0](3, 2, 4, 2, key=KEYS[0]), makes[1](2, 4, key=KEYS[1])]
+    )
+    assert laws == {}
+    assert len(laws.notes) == 3 + 4
+    stacked = eqx.filter_vmap(lambda k: nn.MultiheadAttention(2, 4, key=k))(KEYS)
+    assert repr(invariants_of(stacked)).count("stacked") == 1
+    assert invariants_of(stacked) == {}
 
 
 def test_what_cannot_be_evaluated_is_told() -> None:

@@ -216,6 +216,29 @@ def test_bad_generators_are_told(generator: Any, message: str) -> None:
     """What moves nothing, what is not finite, what does not fit."""
     with pytest.raises(ValueError, match=message):
         symmetry(lambda w: jnp.sum(w**2), generator, np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="a tree like the parameters"):
+        symmetry(product, lambda w: {"u": w["u"]}, FACTORS)
+
+
+def test_a_loss_that_stays_tells_nothing() -> None:
+    """Every field leaves it as it is."""
+    with pytest.raises(ValueError, match="phi does not change"):
+        symmetry(lambda w: 0 * jnp.sum(w), np.eye(2), np.array([1.0, 2.0]))
+
+
+def test_a_charge_that_is_not_resolved_is_nan() -> None:
+    """ξ = (u⁻², v⁻²): -1/u - 1/v far from the pole, and nothing across it."""
+    like = {"u": jnp.array(1.0), "v": jnp.array(1.0)}
+    found = symmetry(
+        lambda w: w["u"] ** 3 - w["v"] ** 3,
+        lambda w: {"u": w["u"] ** -2.0, "v": w["v"] ** -2.0},
+        like,
+    )
+    assert found.invariant is not None
+    near = {"u": jnp.array(0.2), "v": jnp.array(0.3)}
+    np.testing.assert_allclose(found.invariant(near), 2 - 1 / 0.2 - 1 / 0.3, rtol=1e-8)
+    for u in (1e-3, -1.0):
+        assert np.isnan(found.invariant({"u": jnp.array(u), "v": jnp.array(1.0)}))
 
 
 def test_frozen_parameters_are_not_to_be_moved() -> None:

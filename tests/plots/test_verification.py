@@ -55,6 +55,15 @@ def test_the_predicted_drift_of_descent(under_descent: Verification) -> None:
     assert labels == ["law: step size", "none: violated", "predicted"]
 
 
+def test_nothing_to_draw() -> None:
+    """A model without laws has no figure."""
+    _, (ax,) = panels()
+    with pytest.raises(ValueError, match="no quantity"):
+        plot_verification(Verification(()), ax)
+    with pytest.raises(ValueError, match="no quantity"):
+        plot_drift_order({}, ax)
+
+
 def test_orders() -> None:
     """Points as found, and a line of slope 1 below them."""
     settings = np.array([1e-6, 1e-4])
