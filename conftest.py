@@ -1,12 +1,21 @@
 """What every test rests on: float64, and shapes checked as gflow is called."""
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-import jax
 import pytest
+
+# What compiles is small and runs once: XLA need not make it fast. Read as jax comes in.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_cpu_parallel_codegen_split_count=1 --xla_backend_optimization_level=0"
+    " --xla_llvm_disable_expensive_passes=true",
+)
+
+import jax
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 

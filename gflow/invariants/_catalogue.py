@@ -160,7 +160,7 @@ CATALOGUE = Catalogue(
         ),
         "energy": _momentum(
             "|w'|^2/2 + L + int gamma |w'|^2 dt",
-            "any, rate 1; L with its weight decay",
+            "any; L with its weight decay",
             "Su, Boyd, Candès 2016 (arXiv 1503.01243)",
             0,
             examples.energy,

@@ -14,7 +14,7 @@ from .. import _trees as trees
 from .._types import InvariantFn, Invariants, Params
 from ..flows import ClockedState, MomentumState
 from ..problem import Metric, Problem
-from ..solvers import BDF, RKC, ROCK4, CountingSolver, Work
+from ..solvers import BDF, RKC, ROCK4, Auto, CountingSolver, Work
 from ..trajectory import check_invariants, check_kind, named
 from ._leaf import Leaf
 from ._projected_interpolation import Inside, core
@@ -269,7 +269,7 @@ def _with_newest(past: Any, y: Any) -> Any:
 
 
 def _check(solver: Any, invariants: Invariants) -> None:
-    check_kind("solver", solver, diffrax.AbstractSolver)
+    check_kind("solver", solver, diffrax.AbstractSolver | Auto)
     fits = isinstance(solver, diffrax.AbstractERK | RKC | ROCK4 | BDF)
     if not fits or isinstance(solver, diffrax.AbstractWrappedSolver):
         raise ValueError(

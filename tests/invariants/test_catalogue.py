@@ -12,7 +12,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import gflow as gf
-from gflow.invariants import CATALOGUE, Entry
+from gflow.invariants import CATALOGUE, Entry, MomentumLaw, energy_law
 from gflow.problem import Problem
 
 FLOWS: dict[str, Any] = {
@@ -176,10 +176,10 @@ def test_with_inertia(name: str) -> None:
 
 def of_momentum(flat: Flat, flow: Any, w: Any, v: Any) -> dict[str, Any]:
     """The rate of a law with what is dissipated, under several laws of motion."""
-    (law,) = flat.example.momenta.values()
+    ((name, law),) = flat.example.momenta.items()
     problem = flat.example.problem
 
-    def change(problem: Problem, v: Any, dv_dt: Any) -> Any:
+    def change(law: MomentumLaw, v: Any, dv_dt: Any) -> Any:
         def value(t: Any, w: Any, v: Any) -> Any:
             return law(t, flat.tree(w), flat.unravel(v))
 
@@ -193,6 +193,8 @@ def of_momentum(flat: Flat, flow: Any, w: Any, v: Any) -> dict[str, Any]:
         return problem.loss(w) + DECAY / 2 * jnp.sum(flat_w**2)
 
     with_decay = gf.Objective(decaying, rates=problem.metric)
+    # Energy is that of the loss with its decay.
+    decay_law = energy_law(flow, with_decay) if name == "energy" else law
 
     def push(problem: Problem) -> Any:
         state = flow.init(flat.unravel(w))
@@ -201,10 +203,10 @@ def of_momentum(flat: Flat, flow: Any, w: Any, v: Any) -> dict[str, Any]:
         return ravel_pytree(field.velocity)[0]
 
     return {
-        "claimed": change(problem, v, push(problem)),
-        "other friction": change(problem, v, push(problem) - 0.1 * v),
-        "signs": change(problem, -jnp.sign(flat.grad(w)), jnp.zeros_like(v)),
-        "decay": change(with_decay, v, push(with_decay)),
+        "claimed": change(law, v, push(problem)),
+        "other friction": change(law, v, push(problem) - 0.1 * v),
+        "signs": change(law, -jnp.sign(flat.grad(w)), jnp.zeros_like(v)),
+        "decay": change(decay_law, v, push(with_decay)),
     }
 
 

@@ -16,11 +16,12 @@ DRIVE = drive(lambda w: w["u"] * w["v"], {"u": 100.0, "v": -0.1}, None, None)
 def test_drift_tells_laws_from_others() -> None:
     """u² - v² stays to the tolerance of the flow, u² + v² does not."""
     key = jax.random.key(0)
+    near = drive(lambda w: w["u"] * w["v"], {"u": 1.0, "v": -0.5}, None, None)
     with jax.enable_x64(True):
         law, other = (Law.of({U2: 1.0, V2: s}, LEAVES) for s in (-1.0, 1.0))
-        assert flow_drift(DRIVE, [law], key) < 10 * RTOL
-        assert flow_drift(DRIVE, [law, other], key) > 1e-4
-        assert np.isnan(flow_drift(DRIVE, [], key))
+        assert flow_drift(near, [law], key) < 10 * RTOL
+        assert flow_drift(near, [law, other], key) > 1e-3
+        assert np.isnan(flow_drift(near, [], key))
 
 
 def test_functions_of_laws_are_counted_apart() -> None:
