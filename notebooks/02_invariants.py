@@ -207,8 +207,8 @@ figure
 # %% [markdown]
 # `verify` does this for any run, and tells a drift that the method explains from one
 # that shows a quantity to be no law. Decisive is not how far it moved but whether the
-# velocity itself changes it, at the points where the run came by. Of gradient descent it
-# makes the steps once more, and compares the drift with the sum of what each adds.
+# velocity itself changes it, at the points where the run came by. Of gradient descent
+# it makes the steps once more, and compares the drift with the sum of what each adds.
 
 # %%
 quantities = {"law": law, "without bias": without_bias}
