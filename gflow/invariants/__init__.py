@@ -31,7 +31,6 @@ from ._momentum_laws import (
     shift_momentum as shift_momentum,
 )
 from ._projected import Projected as Projected
-from ._projected_state import ProjectedState as ProjectedState
 from ._relu import relu_invariants as relu_invariants
 from ._symmetry import Symmetry as Symmetry, symmetry as symmetry
 from ._verify import (

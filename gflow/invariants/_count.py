@@ -29,23 +29,29 @@ class LawCount:
 
     **Fields:**
 
-    - `num_laws`: dimension less rank.
     - `dimension`: of the state: the parameters, or (w, v, t) of a flow with inertia.
-    - `rank`: of the Lie algebra that the fields generate, at a generic state.
     - `method`: "exact" or "smooth".
-    - `ranks`: at each point that was looked at; `rank` is the largest.
+    - `ranks`: of the Lie algebra that the fields generate, at each state looked at.
     - `gap`: of the singular values at that rank, the least that counts over the
         largest that does not; inf if there are none, or if exact.
     - `depth`: of the brackets after which the rank grew no more; None if exact.
     """
 
-    num_laws: int
     dimension: int
-    rank: int
     method: Literal["exact", "smooth"]
     ranks: tuple[int, ...]
     gap: float
     depth: int | None
+
+    @property
+    def rank(self) -> int:
+        """That at a generic state: the largest."""
+        return max(self.ranks)
+
+    @property
+    def num_laws(self) -> int:
+        """Dimension less rank."""
+        return self.dimension - self.rank
 
     @property
     def is_clear(self) -> bool:
@@ -148,14 +154,12 @@ def counted(driven: Drive, method: str, key: Array) -> LawCount:
 def _exact(driven: Drive, most_terms: float) -> LawCount:
     from ._exact_count import exact_rank  # flint takes .1 s to load
 
-    size, rank = driven.state_size, exact_rank(driven, most_terms)
-    return LawCount(size - rank, size, rank, "exact", (rank,), np.inf, None)
+    rank = exact_rank(driven, most_terms)
+    return LawCount(driven.state_size, "exact", (rank,), np.inf, None)
 
 
 def _smooth(driven: Drive, key: Array) -> LawCount:
-    size, points = driven.state_size, smooth_ranks(driven, key)
+    points = smooth_ranks(driven, key)
     best = max(points, key=lambda point: (point.rank, point.gap))
     ranks = tuple(point.rank for point in points)
-    return LawCount(
-        size - best.rank, size, best.rank, "smooth", ranks, best.gap, best.depth
-    )
+    return LawCount(driven.state_size, "smooth", ranks, best.gap, best.depth)

@@ -32,7 +32,7 @@ def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
 
 
 def _counted(num_laws: int, gap: float) -> LawCount:
-    return LawCount(num_laws, 8, 8 - num_laws, "smooth", (8 - num_laws,), gap, 2)
+    return LawCount(8, "smooth", (8 - num_laws,), gap, 2)
 
 
 def test_a_count_that_is_wrong_or_not_clear_fails() -> None:
