@@ -19,8 +19,8 @@ from ._law import Law
 from ._mend import Mended, mend
 from ._search import RTOL, Search, flow_drift, search
 
-# The largest basis: its matrix is factored in some twenty seconds on a core.
-_MOST_TERMS = 4000
+# The largest basis: its matrix is factored in some forty seconds.
+_MOST_TERMS = 5000
 
 # Laws that are printed.
 _SHOWN = 12
@@ -150,8 +150,8 @@ def discover(
     **Raises:** as `count`; `ValueError` for a degree < 1 and for a power that is none.
 
     **Cost:** a gradient a row, as many rows as terms; O(terms³) for the null space, at
-    most 4,000 terms. Larger sets are not tried: of a net with 2,000 parameters
-    squares are, of one with 300 products of neighbors, with 80 all products of two.
+    most 5,000 terms. Larger sets are not tried: of a net with 2,500 parameters
+    squares are, of one with 300 products of neighbors, with 90 all products of two.
 
     ```python
     >>> import jax.numpy as jnp

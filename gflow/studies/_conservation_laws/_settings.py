@@ -12,7 +12,7 @@ class Settings(Config):
     digits_samples: int = option(
         60, help="digits of 8 x 8 pixels", at_least=20, at_most=1400
     )
-    digits_width: int = option(8, help="ReLU units", at_least=2)
+    digits_width: int = option(8, help="ReLU units", at_least=2, at_most=32)
     digits_t1: float = option(100.0, help="horizon, in units of flow time", above=0)
     digits_rtols: tuple[float, ...] = option(
         (1e-4, 1e-6), help="tolerances of the flow", above=1e-12, at_most=1e-3
