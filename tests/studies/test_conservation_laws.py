@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from gflow.invariants import LawCount, discover
+from gflow.invariants._basis import bases
+from gflow.invariants._discover import _MOST_TERMS, _leaves
 from gflow.studies import with_settings
 from gflow.studies._conservation_laws._digits import _instance, _laws, _neurons
 from gflow.studies._conservation_laws._digits_claims import descent_claims, found_claim
 from gflow.studies._conservation_laws._models import models
-from gflow.studies._conservation_laws._settings import SMOKE
+from gflow.studies._conservation_laws._settings import FULL, SMOKE, Settings
 from gflow.studies._conservation_laws._table import _claims, _Row
 
 
@@ -52,6 +54,14 @@ def test_a_search_that_misses_a_law_fails() -> None:
     assert [claim.holds for claim in _claims(row)] == [True, False]
     settings = dataclasses.replace(SMOKE, digits_width=2)
     assert not found_claim(settings, found).holds
+
+
+@pytest.mark.parametrize("settings", [SMOKE, FULL], ids=["smoke", "full"])
+def test_the_net_on_digits_is_not_too_large_for_a_search(settings: Settings) -> None:
+    """Its squares are among the terms that may be tried."""
+    _, w0 = _instance(settings, 0)
+    sets = list(bases(_leaves(w0), 2, (-2, -1), _MOST_TERMS))
+    assert "squares" in sets[0].what
 
 
 def test_the_laws_of_the_net_on_digits() -> None:
