@@ -180,7 +180,7 @@ def _dot_general(operands: list[np.ndarray], params: dict[str, Any]) -> Any:
     left, left_free = _matrices(operands[0], left_batch, left_sum)
     right, right_free = _matrices(operands[1], right_batch, right_sum)
     batch = tuple(operands[0].shape[axis] for axis in left_batch)
-    return (left @ right.swapaxes(-1, -2)).reshape(*batch, *left_free, *right_free)
+    return (left @ right.swapaxes(-1, -2)).reshape((*batch, *left_free, *right_free))
 
 
 def _matrices(
@@ -241,6 +241,7 @@ _ARITHMETIC: dict[str, Callable[[list[np.ndarray], dict[str, Any]], Any]] = {
     "copy": lambda x, params: x[0],
     "convert_element_type": lambda x, params: _converted(x[0], params["new_dtype"]),
     "reduce_sum": lambda x, params: x[0].sum(axis=params["axes"]),
+    "reduce_prod": lambda x, params: x[0].prod(axis=params["axes"]),
     "dot_general": _dot_general,
     "conv_general_dilated": _convolution,
 }

@@ -17,6 +17,7 @@ MATRIX = np.array([[1.0, 2.0, -1.0], [0.0, 3.0, 1.0]])
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "arithmetic": lambda w: (w - 2 * w[::-1]) ** 3 - w**2 * 4 + (-w) / 2,
     "product": lambda w: MATRIX @ w @ w[:, :2],
+    "inner": lambda w: w[0] @ w[1] + jnp.prod(w[2]),
     "batched": lambda w: jnp.einsum("ij,kij->kj", w, jnp.stack([w, w.T])),
     "reduced": lambda w: jnp.sum(w * w, axis=0) + jnp.mean(w) * 9,
     "indexed": lambda w: w[jnp.array([2, 0]), 1] * w[1:, 0],
