@@ -57,7 +57,13 @@ def values(terms: Sequence[Term], w: Flat) -> Float[Array, " terms"]:
     table = np.array(padded)  # terms, factors, (index, power)
     is_log = np.array([term.is_log for term in terms])
     powers = np.where(is_log[:, None], 0, table[..., 1])
-    out = jnp.prod(jnp.append(w, 1.0)[table[..., 0]] ** powers, axis=1)
+    picked = jnp.append(w, 1.0)[table[..., 0]]
+    raised = jnp.ones(powers.shape, w.dtype)
+    # By integers: an array of powers has no second derivative at 0.
+    for power in np.unique(powers[powers != 0]):
+        at = np.nonzero(powers == power)
+        raised = raised.at[at].set(picked[at] ** int(power))
+    out = jnp.prod(raised, axis=1)
     if not is_log.any():
         return out
     logs = jnp.log(jnp.abs(w[table[is_log, 0, 0]]))

@@ -50,7 +50,11 @@ def _alone(link: Link, between: Segment) -> Laws:
     """What stays because the rest of the model takes no notice of a change of it."""
     laws, holds = Laws(), invariances(between)
     weight, layer = _weight(link), link.layer
-    if "scale of each" in holds or "scale" in holds:
+    if is_normalized(layer) and layer.axis != 0:
+        laws.notes[f"{name(weight)} norm"] = (
+            "the lengths of a WeightNorm along another axis than 0 are no channel's"
+        )
+    elif "scale of each" in holds or "scale" in holds:
         law = norm(link.path, each="scale of each" in holds)
         laws[f"{name(weight)} norm"] = law
     has_bias = bare(layer).bias is not None

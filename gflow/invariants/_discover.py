@@ -171,7 +171,7 @@ def discover(
         key = jax.random.key(0) if key is None else key
         driven = drive(phi, like, inputs, rates)
         leaves = _leaves(driven.whole(jnp.asarray(driven.start)))
-        sets = list(bases(leaves, degree, powers, _MOST_TERMS))
+        sets = list(bases(leaves, int(degree), powers, _MOST_TERMS))
         if not sets:
             raise ValueError(
                 f"{driven.size} parameters are too many: their squares are more than "

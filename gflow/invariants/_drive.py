@@ -28,6 +28,9 @@ from ..problem import Metric, as_metric
 # In a program's text, a conversion to lower precision.
 _ROUNDS = re.compile(r"new_dtype=(float32|float16|bfloat16)")
 
+# Entries of `like` below this share of the largest have no size of their own.
+_TINY = 1e-6
+
 Flat = Float[Array, " n"]
 
 
@@ -128,6 +131,7 @@ def drive(
     flat = np.asarray(flat)
     if not np.all(np.isfinite(flat)):
         raise ValueError("`like` holds a number that is not finite")
+    flat = _raised(flat)
     scales = jnp.asarray(_scales(flat))
 
     def whole(x: Flat) -> Params:
@@ -166,6 +170,16 @@ def _real(leaf: Any) -> Flat:
     flat = jnp.ravel(jnp.asarray(leaf))
     parts = [flat.real, flat.imag] if jnp.iscomplexobj(flat) else [flat]
     return jnp.concatenate(parts).astype(jnp.float64)
+
+
+def _raised(flat: np.ndarray) -> np.ndarray:
+    """Entries next to nothing beside the largest, but not 0, as large as the others.
+
+    In units of their own their fields would hide all others.
+    """
+    tiny = (flat != 0) & (np.abs(flat) < _TINY * np.max(np.abs(flat), initial=0))
+    others = np.abs(flat[(flat != 0) & ~tiny])
+    return np.where(tiny, np.sign(flat) * np.mean(others), flat) if any(tiny) else flat
 
 
 def _scales(flat: np.ndarray) -> np.ndarray:

@@ -71,6 +71,8 @@ def mend(
     keys = jax.random.split(key, num_draws)
     points, pushes = jax.jit(jax.vmap(driven.draw_push))(keys)
     gradients = np.asarray(jax.jit(jax.vmap(jax.jacrev(flat)))(points))
+    if not np.all(np.isfinite(gradients)):
+        raise ValueError("h or its gradient is not finite near `like`")
     rates = np.max(_cosines(gradients, np.asarray(pushes)), axis=0)
     if np.all(rates < _CONSERVED):
         return tuple(Mended(k, float(rate), None, "") for k, rate in enumerate(rates))
@@ -136,4 +138,6 @@ def _ratio(quantity: dict[Term, float], law: dict[Term, float]) -> float:
     shared = [quantity[t] / law[t] for t in sorted(quantity.keys() & law.keys())]
     if not shared:
         return 0.0
-    return Counter(round(ratio, 6) for ratio in shared).most_common(1)[0][0]
+    votes = Counter(f"{ratio:.6g}" for ratio in shared)
+    most = votes.most_common(1)[0][0]
+    return next(ratio for ratio in shared if f"{ratio:.6g}" == most)

@@ -93,7 +93,8 @@ def less(
 ) -> dict[_Key, float]:
     """A vector less a multiple of another, without what cancels."""
     keys = {*vector, *other}
-    size = max(abs(x) for x in (*vector.values(), *other.values()))
+    parts = (*vector.values(), *(ratio * x for x in other.values()))
+    size = max(map(abs, parts))
     new = {k: vector.get(k, 0.0) - ratio * other.get(k, 0.0) for k in keys}
     return {k: x for k, x in new.items() if abs(x) > 10 * _COEFFICIENT * size}
 

@@ -122,10 +122,13 @@ class Ring:
             jnp.arange(start, start + x.size).reshape(x.shape)
             for start, x in zip(starts, data, strict=False)
         ]
-        moved = equation.primitive.bind(
-            *others[0], *places, *others[1], **equation.params
-        )
+        params = dict(equation.params)
+        if equation.primitive.name == "gather":
+            params["fill_value"] = -1  # no place
+        moved = equation.primitive.bind(*others[0], *places, *others[1], **params)
         moved = moved if equation.primitive.multiple_results else [moved]
+        if any(np.any(np.asarray(m) < 0) for m in moved):
+            raise NotPolynomial("gather beyond the end of an array")
         return [_array(entries[np.asarray(m)]) for m in moved]
 
 

@@ -148,7 +148,8 @@ def symmetry(
 
     **Raises:** `ValueError` for a generator that vanishes, is not finite, does not fit
     the parameters, moves what a rate of 0 freezes, or whose charge the quadrature does
-    not resolve; else as `count`.
+    not resolve; for a problem with rates or data besides; for a metric that mixes
+    parameters; else as `count`.
 
     **Cost:** some twenty gradients and derivatives of ξ; the charge 32 evaluations of
     ξ.
@@ -170,9 +171,15 @@ def symmetry(
     with jax.enable_x64(True):
         key = jax.random.key(0) if key is None else key
         if isinstance(phi, Problem):
+            if rates is not None or inputs is not None:
+                raise ValueError(
+                    "a problem has its own rates and data: give them to it, or give "
+                    "the model's function instead of the problem"
+                )
             driven = drive(phi.loss, like, None, phi.metric)
         else:
             driven = drive(phi, like, inputs, rates)
+        _check_diagonal(driven, key)
         moves = generator if callable(generator) else _linear(generator)
         _check_structure(moves, driven.whole(jnp.asarray(driven.start)))
         field = eqx.Partial(covector, driven.metric, moves)
@@ -246,6 +253,20 @@ def _checks(driven: Drive, moves: Generator, field: Any, key: Array) -> dict[str
         "frozen": norm(jnp.where(metric > 0, 0, xi)),
         "length": norm(xi),
     }
+
+
+def _check_diagonal(driven: Drive, key: Array) -> None:
+    """Raise `ValueError` of a metric that mixes parameters."""
+    if driven.metric is None:
+        return
+    x = driven.draw(key)
+    c = jax.random.normal(jax.random.fold_in(key, 1), x.shape)
+    apart = driven.descend(x, c) - driven.descend(x, jnp.ones_like(x)) * c
+    if jnp.linalg.norm(apart) > _ZERO * jnp.linalg.norm(driven.descend(x, c)):
+        raise ValueError(
+            "charges are derived for rates and mirrors, a number for each parameter, "
+            "not for a metric that mixes them; `discover` finds their laws"
+        )
 
 
 def _check_structure(moves: Generator, w: Params) -> None:

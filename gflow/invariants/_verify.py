@@ -193,10 +193,10 @@ def _verified(
     if broken.any():
         first = trajectory.ts[broken][0]
         verdict, reason = "undecided", f"not finite, or no slope, at t = {first:.6g}"
+    elif rate > eps**0.5:  # even if it stood still: a projection may have held it
+        verdict, reason = "violated", "the velocity itself changes it"
     elif np.max(moved) <= noise:
         verdict, reason = "conserved", "to round-off"
-    elif rate > eps**0.5:
-        verdict, reason = "violated", "the velocity itself changes it"
     claimed, by = getattr(h, "conserved_by", ()), type(law).__name__
     if (
         verdict == "violated"
