@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -67,3 +68,11 @@ def test_large_sets_are_left_out() -> None:
         "linear terms, squares and products of partners, powers, logarithms",
     ]
     assert list(bases(LEAVES, 2, (-2, -1), 20)) == []
+
+
+def test_second_derivatives_at_zero() -> None:
+    """Of x y, x^2 and x by hand."""
+    terms = [Term(((0, 1), (1, 1))), Term(((0, 2),)), Term(((0, 1),))]
+    found = jax.hessian(lambda w: values(terms, w))(jnp.array([0.0, 1.0]))
+    expected = [[[0, 1], [1, 0]], [[2, 0], [0, 0]], [[0, 0], [0, 0]]]
+    np.testing.assert_array_equal(found, expected)

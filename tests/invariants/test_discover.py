@@ -199,3 +199,16 @@ def test_misuse() -> None:
         discover(jnp.sum, np.ones(2), powers=(0,))
     with pytest.raises(ValueError, match="too many"):
         discover(lambda w: jnp.sum(w**2), np.ones(2501))
+
+
+@pytest.mark.parametrize("bias", [1e-8, 1e-10, -1e-16])
+def test_an_entry_next_to_nothing_does_not_hide_the_others(bias: float) -> None:
+    """A bias left at round-off by training belongs to its neuron's law."""
+    like = {"u": jnp.ones(()), "b": jnp.asarray(bias), "v": jnp.ones(())}
+    found = discover(
+        lambda w, x: w["v"] * jax.nn.relu(w["u"] * x + w["b"]),
+        like,
+        inputs=jnp.linspace(-5, 5, 20),
+    )
+    assert [law.formula for law in found.laws] == ["b^2 + u^2 - v^2"]
+    assert found.is_complete

@@ -502,3 +502,13 @@ def test_there_are_no_others(model: Any, phi: Any, inputs: Any, num: int) -> Non
     # Among the leaves of attention is the rate of dropout, which is no parameter.
     whole = lambda w, *x: phi(eqx.combine(w, static), *x)  # noqa: E731
     assert count(whole, params, inputs=inputs).num_laws == num
+
+
+@pytest.mark.parametrize("axis", [1, None])
+def test_lengths_that_are_no_channels_have_no_norm(axis: int | None) -> None:
+    """One length for several channels: their norms are no laws before a norm."""
+    norm = nn.LayerNorm(4, eps=0.0, use_weight=False, use_bias=False)
+    linear = nn.WeightNorm(nn.Linear(4, 4, key=KEYS[0]), axis=axis)
+    laws = invariants_of(nn.Sequential([linear, norm]))
+    assert list(laws) == ["layers[0].layer.weight norm"]  # that the layer divides by
+    assert "layers[0].g norm" in laws.notes

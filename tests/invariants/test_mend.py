@@ -78,3 +78,23 @@ def test_a_quantity_like_no_law(found: Discovery, h: Any) -> None:
     assert not entry.is_conserved
     assert entry.law is None
     assert "no law" in repr(entry)
+
+
+@pytest.mark.parametrize("size", [0.00123456789, 1e-9, 1e7])
+def test_the_mended_quantity_is_conserved_at_any_size(
+    found: Discovery, size: float
+) -> None:
+    """The law has the multiple of the quantity to round-off, not to six digits."""
+    [entry] = found.mend(
+        lambda w: size * (jnp.sum(w["w"][0] ** 2) - jnp.sum(w["a"][:, 0] ** 2))
+    )
+    w, b, a = LIKE["w"][0], LIKE["b"][0], LIKE["a"][:, 0]
+    assert entry.law is not None
+    value = entry.law.invariant()(LIKE)
+    np.testing.assert_allclose(value, size * (w @ w + b * b - a @ a), rtol=1e-9)
+
+
+def test_a_quantity_that_is_not_finite_is_refused(found: Discovery) -> None:
+    """Nan is no rate of zero."""
+    with pytest.raises(ValueError, match="not finite"):
+        found.mend(lambda w: jnp.sqrt(-(w["b"][0] ** 2) - 1))

@@ -83,3 +83,13 @@ def test_what_is_no_polynomial_is_named(
     ring = Ring(2)
     with pytest.raises(NotPolynomial, match=operation):
         ring.run(function, ring.variables)
+
+
+def test_a_gather_beyond_the_end_is_no_polynomial() -> None:
+    """What it fills in is no entry."""
+    ring = Ring(2)
+    beyond = jnp.array([5])
+    with pytest.raises(NotPolynomial, match="beyond the end"):
+        ring.run(
+            lambda w: w.at[beyond].get(mode="fill", fill_value=0.0), ring.variables
+        )

@@ -252,3 +252,32 @@ def test_gradient_flow_has_no_momentum() -> None:
     found = symmetry(product, mixed(np.eye(2)), FACTORS)
     with pytest.raises(TypeError, match="see `invariant`"):
         found.momentum_charge(gf.GradientFlow())
+
+
+def test_a_problem_has_its_own_rates_and_data() -> None:
+    """Rates beside a problem would be taken for its own."""
+    problem = gf.Objective(lambda w: jnp.sum((product(w) - 1) ** 2))
+    with pytest.raises(ValueError, match="its own rates"):
+        symmetry(problem, mixed(TURN), FACTORS, rates={"u": 1.0, "v": 2.0})
+    with pytest.raises(ValueError, match="its own rates"):
+        symmetry(problem, mixed(TURN), FACTORS, inputs=jnp.ones(3))
+
+
+class Full(gf.problem.Metric):
+    """A metric that mixes the two parameters."""
+
+    def inverse_apply(self, w: Any, covector: Any) -> Any:
+        return jnp.array([[2.0, 1.0], [1.0, 2.0]]) @ covector
+
+    def check(self, w: Any) -> None:
+        pass
+
+    def weights(self) -> None:
+        pass
+
+
+def test_a_metric_that_mixes_is_refused() -> None:
+    """G xi would need G; by G's row sums the charge would be wrong."""
+    shift = np.array([0.0, 1.0])
+    with pytest.raises(ValueError, match="mixes"):
+        symmetry(lambda w: w[0], lambda w: shift, np.array([1.0, 2.0]), rates=Full())

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -420,3 +421,18 @@ def test_quantities_that_do_not_fit_the_run() -> None:
     assert root.reason == "not finite, or no slope, at t = 0"
     with pytest.raises(ValueError, match="of floats, not int"):
         verify(run, {"count": lambda w: jnp.sum(w > 0)})
+
+
+def test_what_only_a_projection_holds_is_violated() -> None:
+    """It stands still to round-off, yet the velocity changes it."""
+    problem = gf.Objective(lambda w: 0.5 * (w["u"] * w["v"] - 2.0) ** 2)
+    w0 = {"u": jnp.asarray(1.0), "v": jnp.asarray(0.5)}
+
+    def wrong(w: Any) -> Any:
+        return w["u"] - w["v"]
+
+    solver = gf.invariants.Projected(diffrax.Tsit5(), {"wrong": wrong})
+    run = gf.simulate(problem, w0, 0.5, solver=solver)
+    told = verify(run, {"wrong": wrong})["wrong"]
+    assert np.max(told.moved) < 1e-12
+    assert told.verdict == "violated"
