@@ -432,7 +432,7 @@ def test_what_only_a_projection_holds_is_violated() -> None:
         return w["u"] - w["v"]
 
     solver = gf.invariants.Projected(diffrax.Tsit5(), {"wrong": wrong})
-    run = gf.simulate(problem, w0, 0.5, solver=solver)
+    run = gf.simulate(problem, gf.GradientFlow(), w0, 0.5, solver=solver)
     told = verify(run, {"wrong": wrong})["wrong"]
     assert np.max(told.moved) < 1e-12
     assert told.verdict == "violated"
