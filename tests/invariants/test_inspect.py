@@ -506,9 +506,14 @@ def test_there_are_no_others(model: Any, phi: Any, inputs: Any, num: int) -> Non
 
 @pytest.mark.parametrize("axis", [1, None])
 def test_lengths_that_are_no_channels_have_no_norm(axis: int | None) -> None:
-    """One length for several channels: their norms are no laws before a norm."""
+    """One length for several channels: their norms are no laws before a norm.
+
+    Those stay that the layer divides by, and of the bias what all outputs share.
+    """
     norm = nn.LayerNorm(4, eps=0.0, use_weight=False, use_bias=False)
-    linear = nn.WeightNorm(nn.Linear(4, 4, key=KEYS[0]), axis=axis)
-    laws = invariants_of(nn.Sequential([linear, norm]))
-    assert list(laws) == ["layers[0].layer.weight norm"]  # that the layer divides by
+    linear = nn.WeightNorm(nn.Linear(3, 4, key=KEYS[0]), axis=axis)
+    net = nn.Sequential([linear, norm])
+    laws = invariants_of(net)
+    assert list(laws) == ["layers[0].layer.weight norm", "layers[0].layer.bias sums"]
+    check(net, laws, VECTORS)
     assert "layers[0].g norm" in laws.notes
